@@ -1,0 +1,10 @@
+#include "bindings/register.h"
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "The compiled core of vdb; see _core.pyi for the contract of each function.";
+  vdb::bindings::register_errors(module);
+  vdb::bindings::register_row_set(module);
+  vdb::bindings::register_vectors(module);
+  vdb::bindings::register_hnsw(module);
+  vdb::bindings::register_testing(module);
+}

@@ -1,0 +1,14 @@
+// One function per subject; module.cpp calls them in order.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace vdb::bindings {
+
+void register_errors(pybind11::module_& module);
+void register_row_set(pybind11::module_& module);
+void register_vectors(pybind11::module_& module);
+void register_hnsw(pybind11::module_& module);
+void register_testing(pybind11::module_& module);
+
+}  // namespace vdb::bindings

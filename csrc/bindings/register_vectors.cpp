@@ -1,0 +1,92 @@
+#include <pybind11/stl.h>
+
+#include "base/thread_pool.h"
+#include "bindings/interrupt.h"
+#include "bindings/register.h"
+#include "bindings/vector_view.h"
+#include "index/flat/scan.h"
+#include "io/checksum.h"
+#include "simd/isa.h"
+
+namespace vdb::bindings {
+namespace {
+
+OwnedView make_view(const Array<float>& data, const std::string& metric, const py::object& norms) {
+  const Matrix m = matrix(data, "data");
+  VDB_CHECK(m.columns >= 1, "vectors have at least one dimension");
+  OwnedView owned{{m.data, m.rows, m.columns, parse_metric(metric), nullptr}, py::make_tuple(data, norms)};
+  if (owned.view.metric == Metric::kCosine) {
+    VDB_CHECK(py::isinstance<Array<float>>(norms), "cosine needs inverse_norms as a float32 array");
+    const auto values = vector(norms.cast<Array<float>>(), "inverse_norms");
+    VDB_CHECK(values.size() == m.rows, "inverse_norms must have one value per row");
+    owned.view.inverse_norms = values.data();
+  }
+  return owned;
+}
+
+std::uint32_t checksum(const py::buffer& data, std::uint32_t seed) {
+  const py::buffer_info info = data.request();
+  VDB_CHECK(PyBuffer_IsContiguous(info.view(), 'C') != 0, "the buffer must be C-contiguous");
+  const py::gil_scoped_release release;
+  return crc32c(info.ptr, static_cast<std::size_t>(info.size * info.itemsize), seed);
+}
+
+py::tuple scan_view(const OwnedView& owned, const Array<float>& queries, std::size_t k, const RowSet* rows,
+                    std::size_t begin, std::size_t threads) {
+  QueryBatch batch = query_batch(owned, queries, k, rows, threads);
+  AnswerArrays answers(batch.nq, k);
+  SearchStats stats;
+  run_interruptible([&, view = answers.view()](CancelToken& token) {
+    batch.cancel = &token;
+    stats = scan(owned.view, batch, begin, view);
+  });
+  return answers.with(stats);
+}
+
+}  // namespace
+
+void register_vectors(py::module_& module) {
+  module.def("isa", [] { return std::string(name_of(active_isa())); });
+  module.def("isa_levels", [] {
+    std::vector<std::string> names;
+    for (const Isa isa : available_isas()) names.emplace_back(name_of(isa));
+    return names;
+  });
+  module.def("hardware_threads", &hardware_threads);
+  module.def("crc32c", &checksum, py::arg("data"), py::arg("seed") = 0);
+  module.def(
+      "inverse_norms",
+      [](const Array<float>& data) {
+        const Matrix m = matrix(data, "data");
+        Array<float> norms(static_cast<py::ssize_t>(m.rows));
+        const py::gil_scoped_release release;
+        inverse_norms(m.data, m.rows, m.columns, norms.mutable_data());
+        return norms;
+      },
+      py::arg("data").noconvert());
+  module.def(
+      "first_nonfinite_row",
+      [](const Array<float>& data) {
+        const Matrix m = matrix(data, "data");
+        const py::gil_scoped_release release;
+        const std::size_t row = first_nonfinite_row(m.data, m.rows, m.columns);
+        return row == m.rows ? std::int64_t{-1} : static_cast<std::int64_t>(row);
+      },
+      py::arg("data").noconvert());
+
+  py::class_<SearchStats>(module, "SearchStats")
+      .def_readonly("distances", &SearchStats::distances)
+      .def_readonly("hops", &SearchStats::hops)
+      .def_readonly("budget_exhausted", &SearchStats::budget_exhausted);
+
+  py::class_<OwnedView>(module, "VectorView")
+      .def(py::init(&make_view), py::arg("data").noconvert(), py::arg("metric"), py::arg("inverse_norms") = py::none())
+      .def_property_readonly("n", [](const OwnedView& owned) { return owned.view.n; })
+      .def_property_readonly("dim", [](const OwnedView& owned) { return owned.view.dim; })
+      .def_property_readonly("metric", [](const OwnedView& owned) { return std::string(name_of(owned.view.metric)); });
+
+  module.def("scan", &scan_view, py::arg("view"), py::arg("queries").noconvert(), py::arg("k"),
+             py::arg("rows") = py::none(), py::arg("begin") = 0, py::arg("threads") = 1);
+}
+
+}  // namespace vdb::bindings

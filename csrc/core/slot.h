@@ -1,0 +1,16 @@
+// A slot is the position of a row in its table's vector files: dense, table-wide, never a row id.
+#pragma once
+
+#include <cstdint>
+
+namespace vdb {
+
+using Slot = std::uint32_t;
+
+// Marks an empty edge and pads short results.
+inline constexpr Slot kAbsentSlot = 0xffffffffU;
+
+// The candidate pool keeps a mark in the top bit of a slot.
+inline constexpr std::uint64_t kMaxSlots = (std::uint64_t{1} << 31) - 1;
+
+}  // namespace vdb

@@ -1,0 +1,66 @@
+// The edges of one level of a graph: fixed-width rows of slots, kAbsentSlot behind the last. Searches read rows while
+// the one writer replaces them, so edges are atomics; a reader may see a mixture of two rows, each entry of it valid.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/prefetch.h"
+#include "core/slot.h"
+
+namespace vdb {
+
+class Adjacency {
+ public:
+  // `row_of` maps a slot to its row, null where row and slot are the same; `offset` is added to the mapped row.
+  Adjacency(Slot* edges, std::size_t width, const std::uint32_t* row_of = nullptr, std::size_t offset = 0) noexcept
+      : edges_(edges), width_(width), row_of_(row_of), offset_(offset) {}
+
+  std::size_t width() const noexcept { return width_; }
+  void prefetch(Slot slot) const noexcept { prefetch_lines(row(slot), (width_ * sizeof(Slot) + 63) / 64); }
+
+  // Calls visit(neighbor) for each edge of `slot`.
+  template <class Visit>
+  void for_each(Slot slot, Visit&& visit) const {
+    Slot* const edges = row(slot);
+    for (std::size_t i = 0; i < width_; ++i) {
+      // Acquire: what the writer stored about a node before linking to it is visible to whoever follows the link.
+      const Slot neighbor = std::atomic_ref<Slot>(edges[i]).load(std::memory_order_acquire);
+      if (neighbor == kAbsentSlot) return;
+      visit(neighbor);
+    }
+  }
+
+  // Whether the row holds nothing from position `begin` on.
+  bool absent_from(Slot slot, std::size_t begin) const noexcept {
+    Slot* const edges = row(slot);
+    for (std::size_t i = begin; i < width_; ++i) {
+      if (std::atomic_ref<Slot>(edges[i]).load(std::memory_order_relaxed) != kAbsentSlot) return false;
+    }
+    return true;
+  }
+
+  // Replaces the row of `slot`; at most width() neighbors.
+  void store(Slot slot, std::span<const Slot> neighbors) const noexcept {
+    Slot* const edges = row(slot);
+    for (std::size_t i = 0; i < width_; ++i) {
+      const Slot neighbor = i < neighbors.size() ? neighbors[i] : kAbsentSlot;
+      std::atomic_ref<Slot>(edges[i]).store(neighbor, std::memory_order_release);
+    }
+  }
+
+ private:
+  Slot* row(Slot slot) const noexcept {
+    const std::size_t row = row_of_ == nullptr ? slot : row_of_[slot] + offset_;
+    return edges_ + row * width_;
+  }
+
+  Slot* edges_;
+  std::size_t width_;
+  const std::uint32_t* row_of_;
+  std::size_t offset_;
+};
+
+}  // namespace vdb

@@ -1,0 +1,223 @@
+// Insertion in batches. A batch searches the graph as it was, in parallel; its nodes are then stored, and their
+// reverse edges merged target by target, again in parallel. Nothing depends on which thread did what.
+#include <algorithm>
+#include <string>
+#include <tuple>
+
+#include "base/check.h"
+#include "base/thread_pool.h"
+#include "core/distance.h"
+#include "index/graph/expansion.h"
+#include "index/graph/filter.h"
+#include "index/graph/prune.h"
+#include "index/graph/search.h"
+#include "index/hnsw/hnsw.h"
+
+namespace vdb {
+namespace {
+
+// Nodes of one batch do not see each other, so a batch is a small part of the graph it joins.
+constexpr std::size_t kBatchDivisor = 64;
+constexpr std::size_t kMaxBatch = 4096;
+// Nodes and targets per turn of a thread.
+constexpr std::size_t kNodesPerChunk = 4;
+constexpr std::size_t kTargetsPerChunk = 16;
+
+struct Node {
+  Slot slot;
+  std::size_t level;
+  std::size_t first_row;  // of its rows in the batch's links, level 0 first
+};
+
+struct ReverseEdge {
+  std::size_t level;
+  Slot target;
+  Neighbor source;
+
+  friend bool operator<(const ReverseEdge& a, const ReverseEdge& b) noexcept {
+    return std::tie(a.level, a.target, a.source) < std::tie(b.level, b.target, b.source);
+  }
+  bool same_row(const ReverseEdge& other) const noexcept { return level == other.level && target == other.target; }
+};
+
+}  // namespace
+
+class HnswBuilder {
+ public:
+  HnswBuilder(Hnsw& graph, const VectorView& view, const ExtendOptions& options)
+      : graph_(graph), view_(view), options_(options), M_(graph.params_.M) {}
+
+  void run() {
+    const std::vector<Slot> slots = pending_slots();
+    std::size_t upper_rows = graph_.used_upper_rows_;
+    for (const Slot slot : slots) upper_rows += graph_.level_of(slot);
+    graph_.reserve(view_.n, upper_rows);
+    layers_ = graph_.layers_.get();
+    for (std::size_t done = 0; done < slots.size();) {
+      const std::size_t size = std::clamp<std::size_t>(graph_.nodes() / kBatchDivisor, 1, kMaxBatch);
+      const std::size_t end = std::min(done + size, slots.size());
+      insert_batch({slots.data() + done, end - done});
+      done = end;
+      graph_.covered_.store(std::size_t{slots[done - 1]} + 1, std::memory_order_release);
+      if (options_.progress) options_.progress(done, slots.size());
+    }
+    graph_.covered_.store(view_.n, std::memory_order_release);
+  }
+
+ private:
+  std::vector<Slot> pending_slots() const {
+    std::vector<Slot> slots;
+    const std::size_t begin = graph_.covered();
+    const auto add = [&](Slot slot) { slots.push_back(slot); };
+    if (options_.rows != nullptr) {
+      options_.rows->for_each(begin, view_.n, add);
+    } else {
+      for (std::size_t i = begin; i < view_.n; ++i) add(static_cast<Slot>(i));
+    }
+    return slots;
+  }
+
+  void insert_batch(std::span<const Slot> slots) {
+    list_nodes(slots);
+    if (options_.cancel->poll()) throw Cancelled();
+    with_distance(view_, view_.data, [&]<class Distance>(const Distance&) {
+      parallel_for({nodes_.size(), kNodesPerChunk, options_.threads}, [&](const Chunk& chunk) {
+        const ScratchPool::Handle scratch = graph_.scratches_.take();
+        for (std::size_t i = chunk.begin; i < chunk.end; ++i) choose_links<Distance>(nodes_[i], *scratch);
+      });
+      store_nodes();
+      merge_reverse_edges<Distance>();
+    });
+    publish();
+  }
+
+  void list_nodes(std::span<const Slot> slots) {
+    nodes_.clear();
+    std::size_t rows = 0;
+    for (const Slot slot : slots) {
+      const std::size_t level = graph_.level_of(slot);
+      nodes_.push_back({slot, level, rows});
+      rows += level + 1;
+    }
+    links_.assign(rows, {});
+  }
+
+  // Algorithm 1 of the paper up to linking: the edges `node` will have on each of its levels.
+  template <class Distance>
+  void choose_links(const Node& node, Scratch& scratch) {
+    Hnsw::Entry entry{};
+    if (!graph_.find_entry(view_.n, entry)) return;  // the first node has nobody to link to
+    const Distance distance(view_, node.slot);
+    SearchStats stats;
+    Slot start = entry.slot;
+    for (std::size_t level = entry.level; level > node.level; --level) {
+      start = descend(distance, layers_->edges(level, M_), view_.n, start, stats);
+    }
+    const std::size_t ef = graph_.params_.ef_construction;
+    const BeamLimits limits{ef, ef, view_.n, 0, options_.cancel};
+    for (std::size_t level = std::min(entry.level, node.level) + 1; level-- > 0;) {
+      const OneHop expansion{layers_->edges(level, M_), view_.n};
+      beam_search(distance, AllowAll{}, expansion, limits, {&start, 1}, scratch, stats);
+      scratch.neighbors.clear();
+      for (std::size_t i = 0; i < scratch.pool.size(); ++i) scratch.neighbors.push_back(scratch.pool[i]);
+      select_neighbors<Distance>(view_, scratch.neighbors, M_, links_[node.first_row + level]);
+      start = scratch.neighbors.front().slot;
+    }
+  }
+
+  void store_nodes() {
+    std::vector<Slot> row;
+    for (const Node& node : nodes_) {
+      layers_->levels[node.slot] = static_cast<std::uint8_t>(node.level);
+      layers_->upper_begin[node.slot] = static_cast<std::uint32_t>(graph_.used_upper_rows_);
+      graph_.used_upper_rows_ += node.level;
+      for (std::size_t level = 0; level <= node.level; ++level) {
+        row.clear();
+        for (const Neighbor& neighbor : links_[node.first_row + level]) row.push_back(neighbor.slot);
+        layers_->edges(level, M_).store(node.slot, row);
+      }
+    }
+  }
+
+  template <class Distance>
+  void merge_reverse_edges() {
+    reverse_.clear();
+    for (const Node& node : nodes_) {
+      for (std::size_t level = 0; level <= node.level; ++level) {
+        for (const Neighbor& neighbor : links_[node.first_row + level]) {
+          reverse_.push_back({level, neighbor.slot, {neighbor.distance, node.slot}});
+        }
+      }
+    }
+    std::sort(reverse_.begin(), reverse_.end());
+    groups_.clear();
+    for (std::size_t i = 0; i < reverse_.size(); ++i) {
+      if (i == 0 || !reverse_[i].same_row(reverse_[i - 1])) groups_.push_back(i);
+    }
+    groups_.push_back(reverse_.size());
+    parallel_for({groups_.size() - 1, kTargetsPerChunk, options_.threads}, [&](const Chunk& chunk) {
+      const ScratchPool::Handle scratch = graph_.scratches_.take();
+      for (std::size_t g = chunk.begin; g < chunk.end; ++g) {
+        merge_row<Distance>({reverse_.data() + groups_[g], groups_[g + 1] - groups_[g]}, *scratch);
+      }
+    });
+  }
+
+  // Adds the sources of `edges`, which share one target and level, to the target's row; an overfull row is chosen anew.
+  template <class Distance>
+  void merge_row(std::span<const ReverseEdge> edges, Scratch& scratch) {
+    const Slot target = edges.front().target;
+    const Adjacency adjacency = layers_->edges(edges.front().level, M_);
+    auto& row = scratch.fresh;
+    row.clear();
+    adjacency.for_each(target, [&](Slot neighbor) { row.push_back(neighbor); });
+    if (row.size() + edges.size() > adjacency.width()) {
+      auto& candidates = scratch.neighbors;
+      candidates.clear();
+      const Distance distance(view_, target);
+      for (const Slot neighbor : row) distance.prefetch_row(neighbor);
+      for (const Slot neighbor : row) candidates.push_back({distance(neighbor), neighbor});
+      for (const ReverseEdge& edge : edges) candidates.push_back(edge.source);
+      std::sort(candidates.begin(), candidates.end());
+      select_neighbors<Distance>(view_, candidates, adjacency.width(), scratch.selected);
+      row.clear();
+      for (const Neighbor& kept : scratch.selected) row.push_back(kept.slot);
+    } else {
+      for (const ReverseEdge& edge : edges) row.push_back(edge.source.slot);
+    }
+    adjacency.store(target, row);
+  }
+
+  void publish() {
+    Hnsw::Entry entry{};
+    bool have_entry = graph_.find_entry(view_.n, entry);
+    for (const Node& node : nodes_) {
+      if (have_entry && node.level <= entry.level) continue;
+      entry = {node.slot, node.level};
+      have_entry = true;
+      graph_.add_entry(entry);
+    }
+    graph_.nodes_.fetch_add(nodes_.size(), std::memory_order_relaxed);
+  }
+
+  Hnsw& graph_;
+  const VectorView& view_;
+  const ExtendOptions& options_;
+  const std::size_t M_;
+  Layers* layers_ = nullptr;
+  std::vector<Node> nodes_;
+  std::vector<std::vector<Neighbor>> links_;  // chosen edges, a row per node and level
+  std::vector<ReverseEdge> reverse_;
+  std::vector<std::size_t> groups_;  // where each target's run begins in reverse_
+};
+
+void Hnsw::extend(const VectorView& view, const ExtendOptions& options) {
+  check_view(view);
+  VDB_CHECK(options.rows == nullptr || options.rows->size() == view.n, "the row set does not cover the vectors");
+  VDB_CHECK(view.n <= kMaxSlots, "a graph holds at most 2147483647 slots, got " + std::to_string(view.n));
+  const std::lock_guard lock(writer_);
+  if (view.n <= covered()) return;
+  HnswBuilder(*this, view, options).run();
+}
+
+}  // namespace vdb

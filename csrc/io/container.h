@@ -1,0 +1,45 @@
+// One checksummed file of named sections: the form of every index snapshot. FORMAT.md has the byte map.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vdb {
+
+using Bytes = std::span<const unsigned char>;
+
+struct Section {
+  std::string_view tag;  // at most 8 ASCII characters
+  Bytes data;
+};
+
+template <class T>
+Bytes bytes_of(std::span<const T> values) noexcept {
+  return {reinterpret_cast<const unsigned char*>(values.data()), values.size_bytes()};
+}
+
+// Creates `path`, flushed; returns its length. `identity` says whose snapshot it is (at most 1,984 bytes).
+std::uint64_t write_container(const std::string& path, Bytes identity, std::span<const Section> sections);
+
+// A file whose every byte has been accounted for: magic, versions, checksums, padding, length.
+class Container {
+ public:
+  static Container read(const std::string& path);
+
+  const std::string& path() const noexcept { return path_; }
+  Bytes identity() const noexcept { return identity_; }
+  // Corrupted where the section is missing.
+  Bytes section(std::string_view tag) const;
+
+ private:
+  std::string path_;
+  std::vector<unsigned char> file_;
+  Bytes identity_;
+  std::vector<Section> sections_;
+};
+
+}  // namespace vdb

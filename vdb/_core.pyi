@@ -1,0 +1,157 @@
+"""The compiled core: row sets, exact scan, HNSW. It knows slots and floats, never SQL or row ids."""
+
+from collections.abc import Callable
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+_F32 = npt.NDArray[np.float32]
+_U32 = npt.NDArray[np.uint32]
+
+ABSENT_SLOT: int  # 2**32 - 1, pads the slots of a short result; its distance is +inf
+
+def crc32c(data: bytes | memoryview | npt.NDArray[np.generic], seed: int = 0) -> int:
+    """CRC-32C (Castagnoli) of a C-contiguous buffer, continuing from `seed`."""
+
+def isa() -> str:
+    """The kernel level in use: scalar, avx2, avx512 or neon. `VDB_ISA` forces one."""
+
+def isa_levels() -> list[str]:
+    """Every kernel level this machine can run, lowest first."""
+
+def hardware_threads() -> int: ...
+@final
+class RowSet:
+    """An immutable set of slots below `size` with its exact count; a set bit means allowed."""
+
+    @staticmethod
+    def all(size: int) -> RowSet: ...
+    @staticmethod
+    def none(size: int) -> RowSet: ...
+    @staticmethod
+    def from_slots(slots: _U32, size: int) -> RowSet:
+        """Slots in any order, duplicates allowed; InvalidArgument where one is >= size."""
+    @staticmethod
+    def from_range(begin: int, end: int, size: int) -> RowSet: ...
+    @staticmethod
+    def from_bools(allowed: npt.NDArray[np.bool_]) -> RowSet: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, slot: int) -> bool: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __and__(self, other: RowSet) -> RowSet: ...
+    def __or__(self, other: RowSet) -> RowSet: ...
+    def __sub__(self, other: RowSet) -> RowSet: ...
+    def __invert__(self) -> RowSet: ...
+    def resized(self, size: int, fill: bool = False) -> RowSet:
+        """The same slots over a larger universe; new slots are allowed where `fill` is true."""
+    def to_slots(self) -> _U32:
+        """Ascending."""
+
+@final
+class SearchStats:
+    """What a call did, summed over its queries."""
+
+    distances: int
+    hops: int
+    budget_exhausted: int  # queries whose distance budget ended the search
+
+@final
+class VectorView:
+    """A read-only (n, dim) float32 matrix bound to a metric; keeps `data` and `inverse_norms` alive."""
+
+    def __init__(self, data: _F32, metric: str, inverse_norms: _F32 | None = None) -> None:
+        """`inverse_norms` (n,) float32 is required for cosine, ignored otherwise."""
+    @property
+    def n(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def metric(self) -> str: ...
+
+def inverse_norms(data: _F32) -> _F32:
+    """1/|row| of (n, dim) float32, +inf for a zero row."""
+
+def first_nonfinite_row(data: _F32) -> int:
+    """Index of the first row holding a NaN or an infinity, or -1."""
+
+def scan(
+    view: VectorView,
+    queries: _F32,
+    k: int,
+    rows: RowSet | None = None,
+    begin: int = 0,
+    threads: int = 1,
+) -> tuple[_U32, _F32, SearchStats]:
+    """Exact top k over the allowed slots in [begin, view.n): ((nq, k) slots, (nq, k) distances, stats).
+
+    Nearest first, equal distances by slot. l2 is not squared; cosine is 1 - cosine similarity; ip is the negative
+    inner product. Short results are padded.
+    """
+
+@final
+class Hnsw:
+    """Hierarchical navigable small world graph (Malkov and Yashunin 2018) over the slots of one vector column."""
+
+    def __init__(
+        self, dim: int, metric: str, M: int = 16, ef_construction: int = 200, seed: int = 42
+    ) -> None: ...
+    @staticmethod
+    def load(path: str) -> Hnsw:
+        """Corrupted or FormatVersionError where any byte is not as saved."""
+    def save(self, path: str, identity: bytes) -> int:
+        """Write and flush a snapshot; returns its length in bytes. `identity` is stored and returned by load."""
+    @property
+    def identity(self) -> bytes: ...
+    def extend(
+        self,
+        view: VectorView,
+        rows: RowSet | None = None,
+        threads: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Insert the allowed slots in [covered, view.n); `covered` becomes view.n. Safe beside searches.
+
+        Cancelled or KeyboardInterrupt leaves a valid graph that covers a prefix.
+        """
+    def search(
+        self,
+        view: VectorView,
+        queries: _F32,
+        k: int,
+        ef: int,
+        rows: RowSet | None = None,
+        pool: int = 0,
+        budget: int = 0,
+        limit: int | None = None,
+        threads: int = 1,
+    ) -> tuple[_U32, _F32, SearchStats]:
+        """Approximate top k among the allowed slots, as `scan` returns them.
+
+        `ef` is the number of allowed candidates kept (at least k is used), `pool` the number of nodes kept for
+        navigation (at least ef is used; widen it by 1/selectivity), `budget` the distances after which a query stops
+        (0: none). Only slots below `limit` (default: all covered ones) are searched.
+        """
+    @property
+    def covered(self) -> int: ...
+    @property
+    def size(self) -> int: ...  # nodes in the graph
+    @property
+    def dim(self) -> int: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def M(self) -> int: ...
+    @property
+    def ef_construction(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    @property
+    def max_level(self) -> int: ...
+    def check(self) -> None:
+        """Verify every graph invariant; Corrupted names the first broken one."""
+    def neighbors(self, slot: int, level: int = 0) -> _U32: ...

@@ -1,0 +1,103 @@
+"""The value types that cross layers: schemas of tables and the metrics of vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Metric: TypeAlias = Literal["l2", "cosine", "ip"]
+METRICS: tuple[Metric, ...] = ("l2", "cosine", "ip")
+
+FloatMatrix: TypeAlias = npt.NDArray[np.float32]
+RowIds: TypeAlias = npt.NDArray[np.int64]
+Slots: TypeAlias = npt.NDArray[np.uint32]
+
+MAX_DIM = 65_535
+MAX_ROWS = 2**31 - 1  # slots share a word with one mark bit in the candidate pool
+
+SLOT_COLUMN = "_slot"  # position in the vector files, in every table
+ROW_ID_COLUMN = "_row_id"  # in tables without an integer primary key
+DISTANCE_COLUMN = "_distance"  # in results
+QUERY_COLUMN = "query"  # in results of a batch
+
+INTEGER_TYPES = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """An attribute column, stored in DuckDB. `type` is DuckDB's own spelling, such as `VARCHAR[]`."""
+
+    name: str
+    type: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class VectorColumn:
+    """A vector column, `dim` values of `dtype` per row in vdb's own file; DuckDB keeps a presence mark."""
+
+    name: str
+    dim: int
+    metric: Metric = "l2"
+    nullable: bool = True
+    dtype: Literal["float32"] = "float32"
+
+    @property
+    def type(self) -> str:
+        """The SQL spelling of the type."""
+        return f"FLOAT[{self.dim}]"
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """Columns of a table in declaration order and the name of its primary key, if any."""
+
+    name: str
+    columns: tuple[Column | VectorColumn, ...]
+    key: str | None = None
+
+    @cached_property
+    def by_name(self) -> dict[str, Column | VectorColumn]:
+        """Every column by its name."""
+        return {c.name: c for c in self.columns}
+
+    @cached_property
+    def attributes(self) -> tuple[Column, ...]:
+        """The columns DuckDB stores."""
+        return tuple(c for c in self.columns if isinstance(c, Column))
+
+    @cached_property
+    def vectors(self) -> tuple[VectorColumn, ...]:
+        """The columns the vector files store."""
+        return tuple(c for c in self.columns if isinstance(c, VectorColumn))
+
+    @cached_property
+    def key_column(self) -> Column | None:
+        """The primary key column."""
+        column = self.by_name[self.key] if self.key is not None else None
+        assert not isinstance(column, VectorColumn)
+        return column
+
+    @cached_property
+    def integer_key(self) -> str | None:
+        """Name of the primary key where it is an integer: then it is the row id."""
+        column = self.key_column
+        return column.name if column is not None and column.type in INTEGER_TYPES else None
+
+    @property
+    def row_id_column(self) -> str:
+        """The stored column that holds the row id: the integer primary key, else `_row_id`."""
+        return self.integer_key or ROW_ID_COLUMN
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A boolean SQL expression over one table's columns, confined and re-rendered, with the values it binds."""
+
+    sql: str
+    parameters: tuple[object, ...] | dict[str, object]
+    columns: frozenset[str]
