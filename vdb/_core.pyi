@@ -56,9 +56,13 @@ class RowSet:
 class SearchStats:
     """What a call did, summed over its queries."""
 
-    distances: int
-    hops: int
-    budget_exhausted: int  # queries whose distance budget ended the search
+    @property
+    def distances(self) -> int: ...
+    @property
+    def hops(self) -> int: ...
+    @property
+    def exhausted(self) -> _U32:
+        """The numbers of the queries whose distance budget ended the search."""
 
 @final
 class VectorView:

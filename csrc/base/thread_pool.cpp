@@ -115,7 +115,10 @@ Pool& pool() {
 
 }  // namespace
 
-std::size_t hardware_threads() noexcept { return std::max(1U, std::thread::hardware_concurrency()); }
+std::size_t hardware_threads() noexcept {
+  static const std::size_t threads = std::max(1U, std::thread::hardware_concurrency());  // a file of /sys each time
+  return threads;
+}
 
 std::size_t resolve_threads(std::size_t requested) noexcept {
   return requested == 0 ? hardware_threads() : std::min(requested, hardware_threads());

@@ -19,7 +19,7 @@ void raise_damage(const char* name, const Corrupted& error) {
   const Damage& damage = error.damage;
   const py::object type = error_class(name);
   const py::object value =
-      type(std::string(error.what()) + ". The file is derived data or has a copy: see db.check().",
+      type(std::string(error.what()) + ". Fix: delete the file; an index is rebuilt from the vectors.",
            py::arg("path") = damage.path, py::arg("section") = damage.section, py::arg("offset") = damage.offset,
            py::arg("expected") = damage.expected, py::arg("found") = damage.found);
   PyErr_SetObject(type.ptr(), value.ptr());

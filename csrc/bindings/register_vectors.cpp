@@ -77,7 +77,7 @@ void register_vectors(py::module_& module) {
   py::class_<SearchStats>(module, "SearchStats")
       .def_readonly("distances", &SearchStats::distances)
       .def_readonly("hops", &SearchStats::hops)
-      .def_readonly("budget_exhausted", &SearchStats::budget_exhausted);
+      .def_property_readonly("exhausted", [](const SearchStats& stats) { return to_array(stats.exhausted); });
 
   py::class_<OwnedView>(module, "VectorView")
       .def(py::init(&make_view), py::arg("data").noconvert(), py::arg("metric"), py::arg("inverse_norms") = py::none())

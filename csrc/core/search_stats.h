@@ -2,18 +2,19 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace vdb {
 
 struct SearchStats {
   std::uint64_t distances = 0;
-  std::uint64_t hops = 0;              // nodes expanded
-  std::uint64_t budget_exhausted = 0;  // queries stopped by their distance budget
+  std::uint64_t hops = 0;                // nodes expanded
+  std::vector<std::uint32_t> exhausted;  // numbers of the queries stopped by their distance budget
 
-  SearchStats& operator+=(const SearchStats& other) noexcept {
+  SearchStats& operator+=(const SearchStats& other) {
     distances += other.distances;
     hops += other.hops;
-    budget_exhausted += other.budget_exhausted;
+    exhausted.insert(exhausted.end(), other.exhausted.begin(), other.exhausted.end());
     return *this;
   }
 };

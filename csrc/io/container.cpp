@@ -142,7 +142,7 @@ class Reader {
     std::uint64_t end = kHeaderBytes;
     for (std::size_t i = 0; i < count; ++i) {
       sections.push_back(section(kTableAt + i * kEntryBytes, end));
-      end += sections.back().data.size();
+      end = aligned(end) + sections.back().data.size();
     }
     require_zero(kTableAt + count * kEntryBytes, kHeaderCrcAt);
     require(aligned(end) == file_.size() - kFooterBytes, "length", end, aligned(end) + kFooterBytes, file_.size());

@@ -56,9 +56,10 @@ void score_fresh(const Distance& distance, const Filter& filter, Scratch& scratc
 }  // namespace detail
 
 // Leaves the nearest nodes in scratch.pool and, under a filter, the nearest allowed ones in scratch.allowed. Under a
-// filter it ends early once no node left to expand can improve a full set of allowed candidates.
+// filter it ends early once no node left to expand can improve a full set of allowed candidates. False where the budget
+// ended it.
 template <class Distance, class Filter, class Expansion>
-void beam_search(const Distance& distance, const Filter& filter, const Expansion& expansion, const BeamLimits& limits,
+bool beam_search(const Distance& distance, const Filter& filter, const Expansion& expansion, const BeamLimits& limits,
                  std::span<const Slot> entries, Scratch& scratch, SearchStats& stats) {
   auto& pool = scratch.pool;
   pool.reset(limits.pool);
@@ -70,13 +71,14 @@ void beam_search(const Distance& distance, const Filter& filter, const Expansion
   }
   std::uint64_t distances = scratch.fresh.size();
   std::uint64_t hops = 0;
+  bool finished = true;
   detail::score_fresh(distance, filter, scratch);
   while (pool.has_next()) {
     if constexpr (!Filter::kAll) {
       if (scratch.allowed.full() && pool.peek().distance > scratch.allowed.threshold()) break;
     }
     if (limits.budget != 0 && distances >= limits.budget) {
-      ++stats.budget_exhausted;
+      finished = false;
       break;
     }
     if (++hops % detail::kPollHops == 0 && limits.cancel != nullptr && limits.cancel->poll()) throw Cancelled();
@@ -88,6 +90,7 @@ void beam_search(const Distance& distance, const Filter& filter, const Expansion
   }
   stats.distances += distances;
   stats.hops += hops;
+  return finished;
 }
 
 // Greedy descent on one level: moves to the nearest neighbour while that is nearer (algorithm 2 with ef = 1).

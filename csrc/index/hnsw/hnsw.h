@@ -88,7 +88,7 @@ class Hnsw {
   void check_view(const VectorView& view) const;
 
   template <class Distance, class Filter>
-  void search_one(const Distance& distance, const Filter& filter, const HnswSearch& how, std::size_t n,
+  bool search_one(const Distance& distance, const Filter& filter, const HnswSearch& how, std::size_t n,
                   Scratch& scratch, SearchStats& stats, CancelToken* cancel);
 
   HnswParams params_;

@@ -17,21 +17,21 @@ constexpr std::size_t kQueriesPerChunk = 8;
 }  // namespace
 
 template <class Distance, class Filter>
-void Hnsw::search_one(const Distance& distance, const Filter& filter, const HnswSearch& how, std::size_t n,
+bool Hnsw::search_one(const Distance& distance, const Filter& filter, const HnswSearch& how, std::size_t n,
                       Scratch& scratch, SearchStats& stats, CancelToken* cancel) {
   const std::shared_ptr<Layers> graph = layers();
   Entry entry{};
   if (!find_entry(how.limit, entry)) {
     scratch.pool.reset(how.pool);
     scratch.allowed.reset(how.ef);
-    return;
+    return true;
   }
   Slot start = entry.slot;
   for (std::size_t level = entry.level; level > 0; --level) {
     start = descend(distance, graph->edges(level, params_.M), how.limit, start, stats);
   }
   const BeamLimits limits{how.ef, how.pool, n, how.budget, cancel};
-  beam_search(distance, filter, OneHop{graph->edges(0, params_.M), how.limit}, limits, {&start, 1}, scratch, stats);
+  return beam_search(distance, filter, OneHop{graph->edges(0, params_.M), how.limit}, limits, {&start, 1}, scratch, stats);
 }
 
 SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const HnswSearch& how,
@@ -57,7 +57,8 @@ SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const 
       float* const distances = answers.distances + q * batch.k;
       with_distance(view, batch.queries + q * view.dim, [&]<class Distance>(const Distance& distance) {
         if (batch.rows != nullptr) {
-          search_one(distance, AllowRows{*batch.rows}, sane, view.n, *scratch, stats, batch.cancel);
+          const bool finished = search_one(distance, AllowRows{*batch.rows}, sane, view.n, *scratch, stats, batch.cancel);
+          if (!finished) stats.exhausted.push_back(static_cast<std::uint32_t>(q));
           write_answer<Distance>(scratch->allowed.sorted(), batch.k, slots, distances);
           return;
         }

@@ -1,0 +1,103 @@
+# Every command sets up what it needs in .venv and build/, once; nothing is repeated while nothing changed.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
+BUILD_TOOLS := scikit-build-core pybind11 cmake ninja
+NATIVE := $(shell find csrc cmake -name '*.cpp' -o -name '*.h' -o -name '*.cmake') CMakeLists.txt
+CPP := $(shell find csrc tests -name '*.cpp' -o -name '*.h')
+PY := vdb bench tests
+FAST := not slow and not recall and not crash and not bench
+
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.DEFAULT_GOAL := check
+.DELETE_ON_ERROR:
+.PHONY: help dev demo test check format-check lint types fast fix cpp-test asan tsan bench bench-smoke clean
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-13s %s\n", $$1, $$2 }'
+
+demo: $(VENV)/test.stamp ## Build a database from real data and search it; ARGS="--data DIR" chooses the data
+	$(BIN)/python -m vdb demo $(ARGS)
+
+test: $(VENV)/test.stamp cpp-test ## Run every test, C++ and Python; ARGS are passed to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+dev: $(VENV)/dev.stamp ## Editable install with every tool, and compile_commands.json for the editor
+	@ln -sf build/cp*/compile_commands.json compile_commands.json
+
+# The loop
+
+check: format-check lint types fast ## The default: format, lint, types and the fast tests, under a minute
+
+format-check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check $(PY)
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check $(PY)
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+	$(BIN)/mypy --config-file= --follow-imports=silent --ignore-missing-imports bench
+
+fast: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -q -m "$(FAST)" $(ARGS)
+
+fix: $(VENV)/dev.stamp ## Format everything and apply the safe lint fixes
+	$(BIN)/ruff check --fix $(PY) || true
+	$(BIN)/ruff format $(PY)
+	$(BIN)/clang-format -i $(CPP)
+
+# The core by itself: build/<folder>, options
+
+define run_cpp_tests
+	@mkdir -p build
+	@$(BIN)/cmake -S . -B build/$(1) -G Ninja --log-level=WARNING -DVDB_PYTHON=OFF -DVDB_TESTS=ON $(2) > build/$(1).log || \
+	  { cat build/$(1).log; exit 1; }
+	$(BIN)/cmake --build build/$(1)
+	$(BIN)/ctest --test-dir build/$(1) --output-on-failure
+endef
+
+cpp-test: $(VENV)/tools.stamp ## The C++ tests
+	$(call run_cpp_tests,cpp,-DCMAKE_BUILD_TYPE=Release)
+
+asan: $(VENV)/tools.stamp ## The C++ tests under the address and undefined-behaviour sanitizers
+	$(call run_cpp_tests,asan,-DCMAKE_BUILD_TYPE=RelWithDebInfo -DVDB_SANITIZE=address$(comma)undefined)
+
+tsan: $(VENV)/tools.stamp ## The C++ tests under the thread sanitizer
+	$(call run_cpp_tests,tsan,-DCMAKE_BUILD_TYPE=RelWithDebInfo -DVDB_SANITIZE=thread)
+
+comma := ,
+
+# Benchmarks
+
+bench-smoke: $(VENV)/dev.stamp ## Every peer on a tiny set: shows that the bench works, not how fast anything is
+	$(BIN)/python bench/run.py smoke --out build/bench-smoke.json $(ARGS)
+
+bench: $(VENV)/dev.stamp ## The comparison with the peers on the real set (half an hour)
+	$(BIN)/python bench/run.py workloads/hnsw_100k.toml $(ARGS)
+
+clean: ## Remove everything that was built; data/cache stays
+	rm -rf build dist $(VENV) compile_commands.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find vdb bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Set-up. test.stamp holds what tests and the demo need, dev.stamp everything; the names are extras of pyproject.toml.
+
+$(VENV)/tools.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo 'vdb needs Python 3.10 or newer'; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || \
+	  { echo 'cannot make $(VENV); on Debian: apt-get install python3-venv python3-dev'; exit 1; }
+	@echo 'installing the build tools into $(VENV)'
+	@$(PIP) install $(BUILD_TOOLS)
+	@mkdir -p build
+	@touch $@
+
+$(VENV)/test.stamp $(VENV)/dev.stamp: $(VENV)/%.stamp: $(VENV)/tools.stamp pyproject.toml $(NATIVE)
+	@echo 'building vdb[$*] into $(VENV)'
+	@$(PIP) install --no-build-isolation --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,177 @@
+"""Run one workload: build every peer, then sweep the effort with the peers taking turns.
+
+    python bench/run.py workloads/hnsw_100k.toml --only vdb,hnswlib
+
+Each repetition visits every (effort, peer) pair once, so slow drift of the machine meets all peers alike. Writes
+bench/results/<workload>.json and prints the tables of bench/report.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)  # bench/ itself would offer `datasets` to everybody
+
+import numpy as np
+
+from bench import adapters, datasets, ground_truth, machine, metrics, report, workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bench.adapters.base import Adapter, FloatMatrix, RowNumbers
+
+RESULTS = datasets.ROOT / "bench" / "results"
+
+
+@dataclass
+class PeerResult:
+    """Everything measured of one peer; the sweep holds one entry per effort."""
+
+    version: str
+    build_s: float
+    memory_bytes: int  # the peer's own count of links and vectors, or its serialised size
+    resident_bytes: int  # growth of the process over the build
+    sweep: list[EffortResult] = field(default_factory=list)
+
+
+@dataclass
+class EffortResult:
+    """One effort: recall of the single queries, and queries per second of each repetition, both ways of asking."""
+
+    effort: int
+    recall: float = 0.0
+    batch_recall: float = 0.0
+    single_qps: list[float] = field(default_factory=list)
+    batch_qps: list[float] = field(default_factory=list)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("workload", help="a TOML file, or its name below bench/workloads")
+    parser.add_argument("--only", help="comma-separated peers; default: those of the workload")
+    parser.add_argument("--out", type=Path, help="result file; default: bench/results/<workload>.json")
+    options = parser.parse_args(arguments)
+    try:
+        plan = workload.read(workload.find(options.workload))
+        result = run(plan, options.only.split(",") if options.only else list(plan.peers))
+    except (ValueError, datasets.MissingDataset) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
+    out = options.out or RESULTS / f"{plan.name}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(report.text(result))
+    print(f"\nwritten to {out}")
+    return 0
+
+
+def run(plan: workload.Workload, names: Sequence[str]) -> dict[str, Any]:
+    """Measure the named peers and return the content of the result file."""
+    data = datasets.load(plan.data.name, rows=plan.data.rows, queries=plan.data.queries)
+    log(f"ground truth of {len(data.queries)} queries over {len(data.vectors)} rows")
+    truth = ground_truth.cached(data, plan.index.metric)
+    peers: dict[str, Adapter] = {}
+    skipped: dict[str, str] = {}
+    for name in names:
+        try:
+            peers[name] = adapters.make(name, plan.index)
+        except adapters.MissingPeer as reason:  # noqa: PERF203 -- a handful of peers
+            skipped[name] = str(reason)
+            log(f"skipped {reason}")
+    results: dict[str, PeerResult] = {}
+    try:
+        for name, peer in peers.items():
+            results[name] = build(peer, data.vectors, plan.build_threads)
+        sweep(peers, results, Questions(data.queries, truth, plan.search))
+    finally:
+        for name in results:
+            peers[name].close()
+    return {
+        "workload": asdict(plan),
+        "machine": machine.describe(),
+        "peers": {name: asdict(result) for name, result in results.items()},
+        "skipped": skipped,
+    }
+
+
+def build(peer: Adapter, vectors: FloatMatrix, threads: int) -> PeerResult:
+    """Build one peer and weigh it."""
+    before = machine.resident_bytes()
+    seconds, _ = timed(lambda: peer.build(vectors, threads))
+    grown = machine.resident_bytes() - before
+    log(f"{peer.name}: built in {seconds:.1f} s")
+    return PeerResult(peer.version, seconds, peer.memory_bytes(), max(grown, 0))
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is asked, how, and the right answers."""
+
+    queries: FloatMatrix
+    truth: ground_truth.GroundTruth
+    plan: workload.SearchPlan
+
+
+def sweep(peers: dict[str, Adapter], results: dict[str, PeerResult], questions: Questions) -> None:
+    """Fill the sweeps of `results`, the peers taking turns at every effort, a different one first each time."""
+    plan = questions.plan
+    for result in results.values():
+        result.sweep = [EffortResult(effort) for effort in plan.efforts]
+    for repetition in range(plan.repetitions):
+        for at, effort in enumerate(plan.efforts):
+            for name in rotated(list(peers), repetition + at):
+                peers[name].set_effort(effort)
+                ask(peers[name], results[name].sweep[at], questions)
+        log(f"repetition {repetition + 1} of {plan.repetitions}")
+
+
+def ask(peer: Adapter, point: EffortResult, questions: Questions) -> None:
+    """Ask every query alone, then all in one call, and record speed and recall."""
+    queries, truth, k = questions.queries, questions.truth, questions.plan.k
+    for query in queries[:10]:  # warm: the previous peer emptied the caches
+        peer.query(query, k)
+    single_s, answers = timed(lambda: [peer.query(query, k) for query in queries])
+    batch_s, batch = timed(lambda: peer.query_batch(queries, k))
+    point.single_qps.append(len(queries) / single_s)
+    point.batch_qps.append(len(queries) / batch_s)
+    point.recall = metrics.recall_at_k(padded(answers, k), truth, k)
+    point.batch_recall = metrics.recall_at_k(np.asarray(batch), truth, k)
+
+
+def padded(answers: Sequence[RowNumbers], k: int) -> RowNumbers:
+    """Stack answers of up to k rows as (nq, k) int64, short ones padded with -1."""
+    stacked = np.full((len(answers), k), ground_truth.ABSENT, dtype=np.int64)
+    for i, answer in enumerate(answers):
+        stacked[i, : len(answer)] = answer
+    return stacked
+
+
+def rotated(names: list[str], by: int) -> list[str]:
+    """Return the names in their order, starting `by` places further."""
+    start = by % max(len(names), 1)
+    return names[start:] + names[:start]
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds a call took and what it returned."""
+    begin = time.perf_counter()
+    answer = call()
+    return time.perf_counter() - begin, answer
+
+
+def log(line: str) -> None:
+    """Say on standard error how far the run is."""
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""A workload as its TOML file states it: which data, which parameters, which peers, how often."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.adapters.base import GraphParams
+from bench.datasets import ROOT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """A data set of data/registry.toml, cut to its first rows and queries."""
+
+    name: str
+    rows: int
+    queries: int
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """Every effort is measured in every repetition; `recall_floors` are reported by interpolation."""
+
+    k: int
+    efforts: tuple[int, ...]
+    repetitions: int
+    recall_floors: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A comparison of peers that share data, graph parameters and search plan."""
+
+    name: str
+    peers: tuple[str, ...]
+    reference: str
+    data: DataChoice
+    index: GraphParams
+    build_threads: int
+    search: SearchPlan
+
+
+def read(path: Path) -> Workload:
+    """Read a workload file; ValueError names the file and the key that is missing or unknown."""
+    try:
+        with path.open("rb") as file:
+            raw = tomllib.load(file)
+        index = dict(raw["index"])
+        return Workload(
+            name=raw["name"],
+            peers=tuple(raw["peers"]),
+            reference=raw["reference"],
+            data=_section(DataChoice, "data", raw["data"]),
+            build_threads=index.pop("build_threads"),
+            index=_section(GraphParams, "index", index),
+            search=_section(SearchPlan, "search", raw["search"]),
+        )
+    except KeyError as error:
+        raise ValueError(f"{path}: the key {error} is missing; compare bench/workloads/hnsw_100k.toml") from error
+    except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def find(name: str) -> Path:
+    """Resolve a workload given as a path, a path below bench/, or a bare name."""
+    bench = ROOT / "bench"
+    for path in (Path(name), bench / name, bench / "workloads" / f"{name}.toml"):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.stem for path in (bench / "workloads").glob("*.toml")))
+    raise ValueError(f"no workload {name!r}; expected a TOML file or one of {known}")
+
+
+def _section(kind: type[T], name: str, values: dict[str, Any]) -> T:
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if unknown := set(values) - known:
+        raise ValueError(f"[{name}] has unknown keys {sorted(unknown)}; expected {sorted(known)}")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

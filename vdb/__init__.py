@@ -1,0 +1,57 @@
+"""vdb: an embedded vector database. DuckDB answers the predicates, a C++ core the nearest neighbours.
+
+A query is a value that moves one way:
+
+    where text -> Predicate -> RowSet -> Plan -> candidates -> Hits -> rows
+    query/parse   storage/read  query/planner  csrc/index  query/result
+
+A write takes the mirror path: rows -> Batch -> vector file -> one DuckDB commit -> index. `Database` and `Table` are
+the two nouns; ARCHITECTURE.md has the layers.
+"""
+
+from vdb.database import Database, connect
+from vdb.errors import (
+    AlreadyExists,
+    Cancelled,
+    CommitOutcomeUnknown,
+    Corrupted,
+    DimensionMismatch,
+    DiskFull,
+    FormatVersionError,
+    InvalidArgument,
+    InvalidState,
+    Locked,
+    MetadataLost,
+    NotFound,
+    PredicateError,
+    VdbError,
+)
+from vdb.index.spec import HNSW
+from vdb.query.result import Hits, Rows
+from vdb.table import IndexInfo, Table
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "HNSW",
+    "AlreadyExists",
+    "Cancelled",
+    "CommitOutcomeUnknown",
+    "Corrupted",
+    "Database",
+    "DimensionMismatch",
+    "DiskFull",
+    "FormatVersionError",
+    "Hits",
+    "IndexInfo",
+    "InvalidArgument",
+    "InvalidState",
+    "Locked",
+    "MetadataLost",
+    "NotFound",
+    "PredicateError",
+    "Rows",
+    "Table",
+    "VdbError",
+    "connect",
+]

@@ -1,0 +1,295 @@
+"""The only conversions of the caller's arrays to what the core takes: float32, C order, finite.
+
+Everything else in vdb may rely on that form. A refusal names the column and the row, and says how to fix it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from vdb.errors import DimensionMismatch, InvalidArgument
+
+if TYPE_CHECKING:
+    from vdb.types import FloatMatrix
+
+Presence: TypeAlias = npt.NDArray[np.bool_]
+
+_FLOAT32 = np.dtype(np.float32)
+_CHECK_BLOCK = 1 << 18  # values tested for finiteness at a time: their marks stay in the second-level cache
+
+
+def as_matrix(values: Any, dim: int, what: str) -> FloatMatrix:
+    """Return `values` as vectors, one per row, without a copy where they already have the form.
+
+    Parameters
+    ----------
+    values : array_like
+        (n, dim) of any real numeric dtype, order and byte order; a list of lists; an Arrow list array; a pandas or
+        polars Series of lists.
+    dim : int
+        The number of values each row must have.
+    what : str
+        The column as messages name it, such as `items.embedding`.
+
+    Returns
+    -------
+    FloatMatrix
+        (n, dim) float32, C-contiguous, finite.
+
+    Raises
+    ------
+    DimensionMismatch
+        A row does not have `dim` values.
+    InvalidArgument
+        A row is missing, not numeric, NaN, infinite, or too large for float32.
+    """
+    matrix, present = as_optional_matrix(values, dim, what)
+    if present is not None:
+        raise InvalidArgument(
+            f"row {int(np.argmin(present))} of {what} is missing.\n  Fix: give every row a vector of {dim} values."
+        )
+    return matrix
+
+
+def as_optional_matrix(values: Any, dim: int, what: str) -> tuple[FloatMatrix, Presence | None]:
+    """Return vectors as `as_matrix` does, and which rows have one; missing rows are None and become zeros.
+
+    Returns
+    -------
+    tuple of FloatMatrix and (Presence or None)
+        (n, dim) float32 and (n,) bool; None means that every row has a vector.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        return _from_masked(values, dim, what)
+    module = type(values).__module__.partition(".")[0]
+    if module == "pyarrow" and hasattr(values, "is_valid"):
+        return _from_arrow(values, dim, what)
+    if module == "polars" and hasattr(values, "is_not_null"):
+        return _from_polars(values, dim, what)
+    if module == "pandas" and hasattr(values, "isna"):
+        values = values.to_numpy(dtype=object)
+    array = _as_array(values, what)
+    if array is None or (array.dtype.kind == "O" and array.ndim == 1):
+        return _from_rows(values if array is None else array, dim, what)
+    if array.ndim != 2 or array.shape[1] != dim:
+        raise _wrong_shape(array, dim, what)
+    return _as_float32(array, what), None
+
+
+def as_queries(values: Any, dim: int, what: str) -> tuple[FloatMatrix, bool]:
+    """Return query vectors as a matrix, and whether the caller gave a batch.
+
+    Parameters
+    ----------
+    values : array_like
+        (dim,) for one query, (nq, dim) for a batch; dtypes as in `as_matrix`.
+    dim : int
+        The number of values each query must have.
+    what : str
+        The searched column as messages name it, such as `items.embedding`.
+
+    Returns
+    -------
+    tuple of FloatMatrix and bool
+        (nq, dim) float32, C-contiguous, finite; False for one query, which has nq == 1.
+
+    Raises
+    ------
+    DimensionMismatch
+        A query does not have `dim` values.
+    InvalidArgument
+        A query is not numeric, NaN, infinite, or too large for float32.
+    """
+    # The hot path of a search. A NaN or an infinity always survives the product with itself, so a finite one clears
+    # all values at once; `vdot` because `dot` warns when finite values overflow.
+    if (
+        type(values) is np.ndarray
+        and values.dtype is _FLOAT32
+        and values.shape == (dim,)
+        and values.flags.c_contiguous
+        and math.isfinite(np.vdot(values, values))
+    ):
+        return values[None], False
+    array = _as_array(values, "query")
+    if array is not None and array.ndim == 1 and array.dtype.kind != "O":
+        if len(array) != dim:
+            raise DimensionMismatch(
+                f"query has {len(array)} values; {what} is FLOAT[{dim}].\n"
+                f"  Fix: pass {dim} values, or shape (m, {dim}) for a batch."
+            )
+        return _as_float32(array[None], "query"), False
+    return as_matrix(values, dim, f"the queries of {what}"), True
+
+
+def is_missing(row: Any) -> bool:
+    """Whether `row` is None or NaN, NA or NaT, which pandas uses for it."""
+    return row is None or (isinstance(row, float) and row != row) or type(row).__name__ in ("NAType", "NaTType")
+
+
+def _as_array(values: Any, what: str) -> npt.NDArray[Any] | None:
+    """Return `values` as numpy sees them, or None where they are ragged."""
+    if values is None or isinstance(values, (str, bytes, dict, set)):
+        raise InvalidArgument(f"{what} must be numbers, got {type(values).__name__}.\n  Fix: pass a numpy array.")
+    if np.ma.is_masked(values):
+        raise InvalidArgument(f"{what} has masked values; vectors must be finite.\n  Fix: fill or drop them.")
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that cannot leave its device
+        if isinstance(values, Sequence):
+            return None
+        raise InvalidArgument(f"{what} cannot be read as an array: {error}.\n  Fix: pass a numpy array.") from error
+    if array.ndim == 0:
+        raise InvalidArgument(f"{what} must be numbers in rows, got {values!r:.40}.\n  Fix: pass a numpy array.")
+    return array
+
+
+def _as_float32(array: npt.NDArray[Any], what: str, rows: npt.NDArray[np.intp] | None = None) -> FloatMatrix:
+    """Convert a (n, dim) array and check its values; `rows` are the numbers the caller knows its rows by."""
+    if array.dtype.kind not in "fiu":
+        raise InvalidArgument(
+            f"{what} holds {_kind_name(array)} values; vectors are real numbers.\n"
+            f"  Fix: convert them, for example X.astype(numpy.float32)."
+        )
+    with np.errstate(over="ignore"):
+        matrix = np.ascontiguousarray(array, dtype=np.float32)
+    bad = _first_nonfinite_row(matrix)
+    if bad < 0:
+        return matrix
+    row = bad if rows is None else int(rows[bad])
+    place = what if len(matrix) == 1 and what == "query" else f"row {row} of {what}"
+    value = array[bad][~np.isfinite(matrix[bad])][0]
+    if np.isfinite(value):
+        raise InvalidArgument(f"{place} holds {value!s}, too large for float32 (3.4e38).\n  Fix: scale the vectors.")
+    raise InvalidArgument(f"{place} holds {value!s}; vectors must be finite.\n  Fix: drop or repair that row.")
+
+
+def _first_nonfinite_row(matrix: FloatMatrix) -> int:
+    step = max(1, _CHECK_BLOCK // max(1, matrix.shape[1]))
+    for begin in range(0, len(matrix), step):
+        finite = np.isfinite(matrix[begin : begin + step])
+        if not finite.all():
+            return begin + int(np.argmin(finite.all(axis=1)))
+    return -1
+
+
+def _from_rows(values: Sequence[Any] | npt.NDArray[Any], dim: int, what: str) -> tuple[FloatMatrix, Presence | None]:
+    """Stack rows that numpy could not: some are missing, or of the wrong length, or arrays inside an object array."""
+    present = np.fromiter((not is_missing(row) for row in values), dtype=np.bool_, count=len(values))
+    arrays = []
+    for row in np.flatnonzero(present).tolist():
+        try:
+            array = np.asarray(values[row])
+        except ValueError:
+            array = np.empty(0, dtype=np.object_)  # ragged within the row: refused below by its type
+        if array.dtype.kind in "fiu" and array.shape != (dim,):
+            raise _wrong_row(row, array, dim, what)
+        if array.dtype.kind not in "fiu" or array.ndim != 1:
+            raise InvalidArgument(
+                f"row {row} of {what} holds {_kind_name(array)} values; vectors are real numbers.\n"
+                f"  Fix: pass {dim} numbers in each row."
+            )
+        arrays.append(array)
+    stacked = np.stack(arrays) if arrays else np.empty((0, dim), dtype=np.float32)
+    return _spread(_as_float32(stacked, what, np.flatnonzero(present)), present)
+
+
+def _from_masked(values: np.ma.MaskedArray[Any, Any], dim: int, what: str) -> tuple[FloatMatrix, Presence | None]:
+    """Read a masked array, where a row is missing if all its values are masked."""
+    mask = np.ma.getmaskarray(values)
+    if values.ndim != 2 or values.shape[1] != dim:
+        raise _wrong_shape(values.data, dim, what)
+    present = np.logical_not(mask.all(axis=1))
+    partly = present & mask.any(axis=1)
+    if partly.any():
+        raise InvalidArgument(
+            f"row {int(np.argmax(partly))} of {what} is masked in part.\n  Fix: mask the whole row, or none of it."
+        )
+    rows = np.flatnonzero(present)
+    return _spread(_as_float32(values.data[present], what, rows), present)
+
+
+def _from_arrow(values: Any, dim: int, what: str) -> tuple[FloatMatrix, Presence | None]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_null(values.type):
+        return _spread(np.empty((0, dim), dtype=np.float32), np.zeros(len(values), dtype=np.bool_))
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if not any(is_kind(values.type) for is_kind in lists):
+        raise _not_lists(values.type, what)
+    valid = values.drop_null()
+    present = np.asarray(values.is_valid())
+    return _from_flat(pc.list_flatten(valid), pc.list_value_length(valid), present, (dim, what))
+
+
+def _from_polars(values: Any, dim: int, what: str) -> tuple[FloatMatrix, Presence | None]:
+    valid = values.drop_nulls()
+    kind = str(values.dtype.base_type())
+    present = values.is_not_null().to_numpy()
+    if kind == "Null":
+        return _spread(np.empty((0, dim), dtype=np.float32), present)
+    if kind not in ("List", "Array"):
+        raise _not_lists(values.dtype, what)
+    lengths = valid.list.len() if kind == "List" else valid.arr.len()
+    return _from_flat(valid.explode(), lengths, present, (dim, what))
+
+
+def _from_flat(
+    flat: Any, lengths: Any, present: Presence, expected: tuple[int, str]
+) -> tuple[FloatMatrix, Presence | None]:
+    """Shape the values of all lists of a column, given end to end, into rows."""
+    dim, what = expected
+    rows = np.flatnonzero(present)
+    wrong = np.flatnonzero(np.asarray(lengths) != dim)
+    if len(wrong):
+        length = int(np.asarray(lengths)[wrong[0]])
+        raise _wrong_row(int(rows[wrong[0]]), np.empty(length), dim, what)
+    nulls = np.asarray(flat.is_null()) if flat.null_count else np.empty(0, dtype=np.bool_)  # of polars or Arrow
+    if nulls.any():
+        row = int(rows[int(np.argmax(nulls)) // dim])
+        raise InvalidArgument(f"row {row} of {what} holds a NULL; vectors must be finite.\n  Fix: fill or drop it.")
+    return _spread(_as_float32(np.asarray(flat).reshape(-1, dim), what, rows), present)
+
+
+def _spread(matrix: FloatMatrix, present: Presence) -> tuple[FloatMatrix, Presence | None]:
+    """Put the rows of `matrix` where `present` is true and zeros elsewhere."""
+    if len(matrix) == len(present):
+        return matrix, None
+    full = np.zeros((len(present), matrix.shape[1]), dtype=np.float32)
+    full[present] = matrix
+    return full, present
+
+
+def _kind_name(array: npt.NDArray[Any]) -> str:
+    if array.dtype.kind != "O":
+        return {"U": "str", "S": "bytes", "b": "bool"}.get(array.dtype.kind) or str(array.dtype)
+    return f"object ({type(array.flat[0]).__name__})" if array.size else "object"
+
+
+def _wrong_shape(array: npt.NDArray[Any], dim: int, what: str) -> InvalidArgument:
+    if array.dtype.kind not in "fiu":
+        return InvalidArgument(
+            f"{what} holds {_kind_name(array)} values; vectors are real numbers.\n  Fix: pass a float array (n, {dim})."
+        )
+    if array.ndim == 2 and len(array):
+        return _wrong_row(0, array[0], dim, what)
+    return DimensionMismatch(
+        f"{what} got an array of shape {array.shape}; the column is FLOAT[{dim}].\n"
+        f"  Fix: pass shape (n, {dim}), one row per vector."
+    )
+
+
+def _wrong_row(row: int, array: npt.NDArray[Any], dim: int, what: str) -> DimensionMismatch:
+    has = f"{len(array)} values" if array.ndim == 1 else f"shape {array.shape}"
+    return DimensionMismatch(
+        f"row {row} of {what} has {has}; the column is FLOAT[{dim}].\n  Fix: pass {dim} values in each row."
+    )
+
+
+def _not_lists(kind: object, what: str) -> InvalidArgument:
+    return InvalidArgument(f"{what} holds {kind} values, not lists of numbers.\n  Fix: pass lists or a numpy array.")

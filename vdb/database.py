@@ -1,0 +1,196 @@
+"""A database: tables by name, transactions, and the one place where a commit reaches the indexes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy.typing as npt
+
+from vdb.errors import InvalidArgument
+from vdb.index.manager import IndexManager
+from vdb.query.execute import Executor
+from vdb.storage.batch import make_batch
+from vdb.storage.infer import infer_schema
+from vdb.storage.schema import parse_schema
+from vdb.storage.store import Store, WriteTransaction
+from vdb.table import Table
+from vdb.types import Metric
+
+
+def connect(
+    path: str | os.PathLike[str],
+    *,
+    read_only: bool = False,
+    memory_limit: str | None = None,
+    threads: int = 0,
+) -> Database:
+    """Open a database directory, or create it where there is none.
+
+    Parameters
+    ----------
+    path : path-like
+        The directory; ":memory:" for one that is gone when closed.
+    read_only : bool
+        Change nothing on disk; any number of processes may, while none writes.
+    memory_limit : str, optional
+        DuckDB's, such as "2GB".
+    threads : int
+        For builds and batches of queries; 0: all.
+
+    Raises
+    ------
+    Locked
+        Another process has it open; the message names it.
+    NotFound
+        Read-only, and there is no database.
+    InvalidArgument
+        The path is a file or another directory.
+    Corrupted
+        A file is damaged (MetadataLost and FormatVersionError are such errors). An index file never is the reason.
+
+    Examples
+    --------
+    >>> import vdb
+    >>> with vdb.connect(":memory:") as db:
+    ...     items = db.create_table("items", {"id": "BIGINT PRIMARY KEY", "embedding": "FLOAT[2]"})
+    ...     items.add([{"id": 1, "embedding": [0, 1]}, {"id": 2, "embedding": [3, 4]}])
+    ...     items.search([0, 0], k=1).to_dicts()
+    2
+    [{'id': 1, '_distance': 1.0}]
+    """
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 0:
+        raise InvalidArgument(f"threads must be 0 (all) or a positive integer, got {threads!r}.")
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidArgument(f'path must be a path or ":memory:", got {path!r}.')
+    place = None if path == ":memory:" else path
+    return Database(Store.open(place, read_only, memory_limit, threads or None), threads)
+
+
+class Database:
+    """An open database. Any thread may use it; writes take turns. Close it, or use it in a `with` block."""
+
+    def __init__(self, store: Store, threads: int = 0) -> None:
+        self.store = store
+        self.indexes = IndexManager(store, threads)
+        self.executor = Executor(store, self.indexes, threads)
+
+    @property
+    def path(self) -> Path | None:
+        """The directory; None for ":memory:"."""
+        return self.store.path
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written."""
+        return self.store.read_only
+
+    def create_table(
+        self,
+        name: str,
+        schema: Any,
+        *,
+        key: str | None = None,
+        metric: Metric | Mapping[str, Metric] = "l2",
+        **vectors: npt.ArrayLike,
+    ) -> Table:
+        """Create a table, from a declaration or from data, which it then holds.
+
+        Parameters
+        ----------
+        name : str
+            Not taken yet.
+        schema : mapping of str to str, or data as for `Table.add`
+            A DuckDB type for each column, with `PRIMARY KEY` or `NOT NULL` behind it; `FLOAT[n]` is a vector.
+        key : str, optional
+            The primary key where the schema is read from data.
+        metric : {"l2", "cosine", "ip"}, or mapping of column to these
+            What distance means, by vector column.
+        **vectors : array_like
+            Vector columns beside data, (n, dim).
+
+        Raises
+        ------
+        AlreadyExists
+            The name is taken.
+        InvalidArgument
+            A name, type, key or metric is not valid, or the data is not.
+        """
+        if isinstance(schema, Mapping) and not vectors and all(isinstance(value, str) for value in schema.values()):
+            if key is not None:
+                raise InvalidArgument(f"key is for tables made from data.\n  Fix: declare {key!r} as PRIMARY KEY.")
+            declared = parse_schema(name, schema, metric)
+            with self.writing(name) as transaction:
+                transaction.create_table(declared)
+            return Table(self, name)
+        found = infer_schema(name, schema, vectors, key, metric)
+        batch = make_batch(found, schema, vectors)
+        with self.writing(name) as transaction:
+            transaction.create_table(found)
+            transaction.insert(name, batch)
+        return Table(self, name)
+
+    def table(self, name: str) -> Table:
+        """Return a table; NotFound with the nearest name where there is none."""
+        self.store.state.table(name)
+        return Table(self, name)
+
+    def tables(self) -> list[str]:
+        """Return the names of the tables."""
+        return list(self.store.state.tables)
+
+    def drop_table(self, name: str) -> None:
+        """Drop a table with its rows, vectors and indexes."""
+        with self.writing(name) as transaction:
+            transaction.drop_table(name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Database]:
+        """Make the writes of a `with` block one commit: all of them, or none where the block raises.
+
+        Reads of this thread inside the block see them; other threads do not until the block ends, and wait for it
+        before they write.
+        """
+        with self.store.begin() as transaction:
+            yield self
+            touched = list(transaction.state.tables)
+        self.indexes.follow(*touched)
+
+    @contextmanager
+    def writing(self, table: str) -> Iterator[WriteTransaction]:
+        """The open transaction of this thread, or one of its own around the block; then the table's indexes follow."""
+        current = self.store.transaction
+        if current is not None:
+            yield current
+            return
+        with self.store.begin() as own:
+            yield own
+        self.indexes.follow(table)
+
+    def has_commit(self, seq: int) -> bool:
+        """Whether commit `seq` is in the database: what to ask after `CommitOutcomeUnknown`."""
+        return self.store.has_commit(seq)
+
+    def check(self) -> None:
+        """Compare every vector with its checksum; Corrupted names the first damage."""
+        self.store.check()
+
+    def close(self) -> None:
+        """Save the indexes, finish and let go of the directory; a second call does nothing."""
+        if not self.store.closed and not self.store.read_only:
+            self.indexes.save()
+        self.store.close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = self.path or ":memory:"
+        return f"<vdb.Database {where}{' (read-only)' if self.read_only else ''}>"

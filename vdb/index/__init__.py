@@ -1,0 +1,1 @@
+"""Indexes as the database knows them: what a user may ask for, and the graphs built from it."""

@@ -1,0 +1,103 @@
+"""What a user may ask of an index: each option with its least, default and greatest value and one sentence.
+
+A spec is checked when it is made, so a wrong option is an error where it was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar, Final
+
+from vdb.errors import InvalidArgument
+from vdb.types import METRICS, Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The range of one integer option."""
+
+    least: int
+    default: int
+    greatest: int
+    meaning: str
+
+
+_M: Final = Option(2, 16, 1024, "edges a new node makes; up to twice as many stay on the lowest level")
+_EF_CONSTRUCTION: Final = Option(1, 200, 100_000, "candidates kept while a new node looks for its edges")
+_SEED: Final = Option(0, 42, 2**63 - 1, "of the levels; the same seed and rows give the same graph")
+EF_SEARCH: Final = Option(1, 64, 2**31 - 1, "candidates kept while searching; more find more and take longer")
+
+
+@dataclass(frozen=True)
+class HNSW:
+    """Hierarchical navigable small world graph (Malkov and Yashunin, TPAMI 2018).
+
+    Parameters
+    ----------
+    metric : {"l2", "cosine", "ip"} or None
+        What it is built for; None takes the column's metric.
+    M : int
+        2 to 1024: edges a new node makes; up to twice as many stay on the lowest level.
+    ef_construction : int
+        1 to 100,000: candidates kept while a new node looks for its edges.
+    seed : int
+        Of the levels; the same seed and rows give the same graph.
+
+    Raises
+    ------
+    InvalidArgument
+        An option is out of range.
+    """
+
+    metric: Metric | None = None
+    M: int = _M.default
+    ef_construction: int = _EF_CONSTRUCTION.default
+    seed: int = _SEED.default
+
+    kind: ClassVar[str] = "hnsw"
+    options: ClassVar[Mapping[str, Option]] = {"M": _M, "ef_construction": _EF_CONSTRUCTION, "seed": _SEED}
+
+    def __post_init__(self) -> None:
+        if self.metric is not None:
+            check_metric(self.metric)
+        for name, option in self.options.items():
+            object.__setattr__(self, name, check_option(name, getattr(self, name), option))
+
+    def params(self, metric: Metric) -> dict[str, int | float | str]:
+        """Everything that decides the graph, `metric` standing in for None."""
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {"metric": self.metric or metric}
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, int | float | str]) -> HNSW:
+        """The spec that `params` came from."""
+        return cls(**params)  # type: ignore[arg-type]
+
+
+def check_metric(metric: object) -> Metric:
+    """The metric of that name, InvalidArgument where there is none."""
+    for known in METRICS:
+        if metric == known:
+            return known
+    raise InvalidArgument(f"unknown metric {metric!r}; expected one of {', '.join(METRICS)}.")
+
+
+def check_option(name: str, value: object, option: Option) -> int:
+    """`value` as an int within the option's range, InvalidArgument where it is not one."""
+    number = check_integer(name, value)
+    if not option.least <= number <= option.greatest:
+        raise InvalidArgument(
+            f"{name} must be an integer from {option.least:,} to {option.greatest:,}, got {number}.\n"
+            f"  {name}: {option.meaning}; {option.default} by default."
+        )
+    return number
+
+
+def check_integer(name: str, value: object) -> int:
+    """`value` as an int; bools and floats are refused."""
+    if not isinstance(value, bool):
+        try:
+            return value.__index__()  # type: ignore[attr-defined, no-any-return]
+        except AttributeError:
+            pass
+    raise InvalidArgument(f"{name} must be an integer, got {value!r}.")

@@ -1,0 +1,160 @@
+"""Carries a request out: row set, plan, candidates, hits. The only place where they meet."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from vdb import _core
+from vdb.errors import InvalidState
+from vdb.index.manager import nonzero, vector_view
+from vdb.query.nearest import Answer, Search, settle
+from vdb.query.plan import Actuals, Candidate, Explanation, Situation
+from vdb.query.planner import make_plan
+from vdb.query.result import Hits, Neighbors, RowSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vdb.index.manager import IndexManager
+    from vdb.query.plan import Plan
+    from vdb.query.request import Request
+    from vdb.storage.state import TableState
+    from vdb.storage.store import Store
+    from vdb.types import Metric, Slots
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a search without a predicate searches: the vectors of one table state under one metric.
+
+    Attributes
+    ----------
+    allowed : RowSet or None
+        Live rows with a vector that has a distance; None: every slot.
+    """
+
+    state: TableState
+    view: _core.VectorView
+    allowed: _core.RowSet | None
+    rows: int
+
+
+class Executor:
+    """Searches of one database. Thread-safe."""
+
+    def __init__(self, store: Store, indexes: IndexManager, threads: int = 0) -> None:
+        self._store = store
+        self._indexes = indexes
+        self._threads = threads
+        self._targets: dict[tuple[str, str, Metric], Target] = {}
+
+    def search(self, state: TableState, request: Request) -> Hits:
+        """The min(k, matching) nearest rows to each query; nearest first, equal distances by row id."""
+        actuals = Actuals()
+        began = time.perf_counter()
+        allowed: _core.RowSet | None = None
+        if request.predicate is not None:
+            state, allowed = self._matching(state, request)
+            actuals.predicate_seconds = time.perf_counter() - began
+            began = time.perf_counter()
+        target = self._target(state, request)
+        if allowed is None:
+            allowed = target.allowed
+        elif target.allowed is not None:
+            allowed = allowed & target.allowed
+        plan = self._plan(target, allowed, request)
+        answer = self._run(target, allowed, plan, request, actuals)
+        actuals.search_seconds = time.perf_counter() - began
+        actuals.returned = int(np.count_nonzero(answer.slots != _core.ABSENT_SLOT))
+        name = f"{state.schema.name}.{request.column.name}"
+        explanation = Explanation(name, request.metric, len(request.queries), plan, actuals)
+        neighbors = Neighbors(answer.slots, answer.distances, request.is_batch)
+        return Hits(neighbors, request.columns, self.source(state), explanation)
+
+    def source(self, state: TableState) -> RowSource:
+        """Where a result over `state` reads its columns."""
+        name = state.schema.name
+
+        def fetch(slots: Slots, columns: tuple[str, ...], read: Callable[[Any], T]) -> T:
+            with self._store.read() as session:
+                _check_unchanged(state, session.state.tables.get(name), slots)
+                return read(session.fetch(name, slots, columns))
+
+        return RowSource(state, fetch)
+
+    def _matching(self, state: TableState, request: Request) -> tuple[TableState, _core.RowSet]:
+        """The rows that the predicate allows and the state they were found in, which may be a newer one."""
+        name = state.schema.name
+        database, slots = self._store.matching(name, request.predicate)
+        found = database.table(name)
+        if found.schema is not state.schema and found.schema != state.schema:
+            raise InvalidState(f"Table {name} was replaced during the search. Fix: search again.")
+        return found, _core.RowSet.from_slots(slots, found.next_slot)
+
+    def _target(self, state: TableState, request: Request) -> Target:
+        key = (state.schema.name, request.column.name, request.metric)
+        target = self._targets.get(key)
+        if target is None or target.state is not state:
+            target = self._targets[key] = _make_target(state, request.column.name, request.metric)
+        return target
+
+    def _plan(self, target: Target, allowed: _core.RowSet | None, request: Request) -> Plan:
+        matching = target.rows if allowed is None else allowed.count
+        candidates = tuple(
+            Candidate(
+                name=record.name,
+                M=int(record.params["M"]),
+                nodes=target.view.n,
+                unusable="" if record.params["metric"] == request.metric else f"metric is {record.params['metric']}",
+            )
+            for record in target.state.indexes.values()
+            if record.column == request.column.name
+        )
+        return make_plan(
+            Situation(target.rows, matching, request.k, request.ef_search, request.strategy, candidates)
+        )
+
+    def _run(
+        self, target: Target, allowed: _core.RowSet | None, plan: Plan, request: Request, actuals: Actuals
+    ) -> Answer:
+        width = min(request.k, plan.situation.matching)
+        padded = min(request.k, max(target.rows, width)) if request.is_batch else width
+        if width == 0 or len(request.queries) == 0:
+            return Answer.nothing(len(request.queries), padded)
+        threads = self._threads if request.is_batch else 1
+        graph = None
+        if plan.index is not None:
+            graph = self._indexes.graph(target.state, target.state.indexes[plan.index])
+        search = Search(target.view, request.queries, allowed, plan, graph, threads, actuals)
+        return settle(search, width, target.state.row_ids).padded(padded)
+
+
+def _make_target(state: TableState, column: str, metric: Metric) -> Target:
+    allowed = state.live
+    present = state.vectors[column].present
+    if present is not None:
+        allowed = allowed & present
+    if metric == "cosine":
+        allowed = allowed & nonzero(state, column)
+    view = vector_view(state, column, metric)
+    return Target(state, view, None if allowed.count == state.next_slot else allowed, allowed.count)
+
+
+def _check_unchanged(then: TableState, now: TableState | None, slots: Slots) -> None:
+    if now is then:
+        return
+    name = then.schema.name
+    if now is None or now.id != then.id:
+        raise InvalidState(f"Table {name} was dropped since this result was found. Fix: search again.")
+    for slot in slots.tolist():
+        if slot not in now.live or now.row_ids[slot] != then.row_ids[slot]:
+            raise InvalidState(
+                f"Row {then.row_ids[slot]} of table {name} was deleted or replaced since this result was found."
+                " Fix: search again, or read a result before changing its rows."
+            )

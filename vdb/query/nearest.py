@@ -1,0 +1,149 @@
+"""From a plan to the nearest slots: walk or scan, finish by scan what a walk left short, order ties by row id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vdb import _core
+
+if TYPE_CHECKING:
+    from vdb.query.plan import Actuals, Plan
+    from vdb.types import FloatMatrix, RowIds, Slots
+
+_WIDEN = 8  # growth of k while rows at the last distance may be missing
+
+
+@dataclass(frozen=True)
+class Answer:
+    """(nq, k) slots and distances, nearest first, padded with ABSENT_SLOT and infinity."""
+
+    slots: Slots
+    distances: FloatMatrix
+
+    @classmethod
+    def nothing(cls, nq: int, k: int) -> Answer:
+        """Padding only."""
+        return cls(np.full((nq, k), _core.ABSENT_SLOT, np.uint32), np.full((nq, k), np.inf, np.float32))
+
+    def padded(self, k: int) -> Answer:
+        """The same answer in `k` columns, at least as many as it has."""
+        nq, width = self.slots.shape
+        if width == k:
+            return self
+        wide = Answer.nothing(nq, k)
+        wide.slots[:, :width] = self.slots
+        wide.distances[:, :width] = self.distances
+        return wide
+
+
+@dataclass(frozen=True)
+class Search:
+    """One planned search: `run(k)` may be called for more rows than asked, to settle ties.
+
+    Attributes
+    ----------
+    queries : (nq, dim) float32
+    allowed : RowSet or None
+        None: every slot.
+    graph : Hnsw or None
+        The graph of the plan's index.
+    """
+
+    view: _core.VectorView
+    queries: FloatMatrix
+    allowed: _core.RowSet | None
+    plan: Plan
+    graph: _core.Hnsw | None
+    threads: int
+    actuals: Actuals
+
+    def run(self, k: int) -> Answer:
+        """The k nearest allowed slots of each query, exactly min(k, matching) of them."""
+        if self.plan.method == "scan" or self.graph is None:
+            return self.scan(self.queries, k)
+        walk = self._post if self.plan.method == "post" else self._walk
+        slots, distances, unfinished = walk(self.graph, k)
+        short = slots[:, min(k, self.plan.situation.matching) - 1] == _core.ABSENT_SLOT
+        short[unfinished] = True
+        if short.any():
+            rest = np.flatnonzero(short)
+            exact = self.scan(np.ascontiguousarray(self.queries[rest]), k)
+            slots[rest], distances[rest] = exact.slots, exact.distances
+            self.actuals.fallbacks += len(rest)
+        return Answer(slots, distances)
+
+    def scan(self, queries: FloatMatrix, k: int, begin: int = 0) -> Answer:
+        """The exact answer over the allowed slots from `begin` on."""
+        slots, distances, stats = _core.scan(self.view, queries, k, self.allowed, begin, self.threads)
+        self.actuals.distances += stats.distances
+        return Answer(slots, distances)
+
+    def _walk(self, graph: _core.Hnsw, k: int) -> tuple[Slots, FloatMatrix, npt.NDArray[np.uint32]]:
+        """The walk over the graph, merged with a scan of the rows it does not cover yet."""
+        plan = self.plan
+        ef, limit = max(plan.ef, k), min(graph.covered, self.view.n)
+        slots, distances, stats = graph.search(
+            self.view, self.queries, k, ef, self.allowed, plan.pool, plan.budget, limit, self.threads
+        )
+        self.actuals.distances += stats.distances
+        self.actuals.hops += stats.hops
+        if limit == self.view.n:
+            return slots, distances, stats.exhausted
+        rest = self.scan(self.queries, k, limit)
+        both = Answer(np.hstack([slots, rest.slots]), np.hstack([distances, rest.distances]))
+        order = np.lexsort((both.slots, both.distances), axis=1)[:, :k]
+        return (
+            np.take_along_axis(both.slots, order, 1),
+            np.take_along_axis(both.distances, order, 1),
+            stats.exhausted,
+        )
+
+    def _post(self, graph: _core.Hnsw, k: int) -> tuple[Slots, FloatMatrix, npt.NDArray[np.uint32]]:
+        """Walk without the filter, filter what came, and widen until enough passed or nothing is left to widen."""
+        allowed = _core.RowSet.all(self.view.n) if self.allowed is None else self.allowed
+        answer = Answer.nothing(len(self.queries), k)
+        for row, query in enumerate(self.queries):
+            wide = max(self.plan.pool, k)
+            while True:
+                slots, distances, stats = graph.search(self.view, query[None], wide, wide)
+                self.actuals.distances += stats.distances
+                self.actuals.hops += stats.hops
+                passed = np.array([slot in allowed for slot in slots[0].tolist()], np.bool_)
+                found = int(np.count_nonzero(passed))
+                if found >= min(k, allowed.count) or wide >= graph.covered:
+                    break
+                wide = min(2 * wide, graph.covered)
+            kept = min(found, k)
+            answer.slots[row, :kept] = slots[0, passed][:kept]
+            answer.distances[row, :kept] = distances[0, passed][:kept]
+        unfinished = np.arange(len(self.queries) if graph.covered < self.view.n else 0, dtype=np.uint32)
+        return answer.slots, answer.distances, unfinished
+
+
+def settle(search: Search, k: int, row_ids: RowIds) -> Answer:
+    """Run a search for `k` (at most the matching) rows, equal distances ordered by row id.
+
+    The core orders them by slot, so one row more is asked for: if it is as far as the last, all rows at that distance
+    must be seen before choosing among them.
+    """
+    matching = search.plan.situation.matching
+    answer = search.run(min(k + 1, matching))
+    slots, distances = answer.slots, answer.distances
+    tied = distances[:, 1:] == distances[:, :-1]
+    if not tied.any():
+        return Answer(slots[:, :k], distances[:, :k])
+    result = Answer(slots[:, :k].copy(), distances[:, :k].copy())
+    for row in np.flatnonzero(tied.any(axis=1)).tolist():
+        s, d = slots[row], distances[row]
+        width = len(s)
+        while width < matching and d[k - 1] == d[-1]:
+            width = min(width * _WIDEN, matching)
+            exact = search.scan(search.queries[row : row + 1], width)
+            s, d = exact.slots[0], exact.distances[0]
+        order = np.lexsort((row_ids[s], d))[:k]
+        result.slots[row], result.distances[row] = s[order], d[order]
+    return result

@@ -1,0 +1,129 @@
+"""What the planner decided and what came of it, as values that print themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Method: TypeAlias = Literal["empty", "scan", "graph", "post"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An index that might serve a search; `unusable` says why it cannot."""
+
+    name: str
+    M: int
+    nodes: int
+    unusable: str = ""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything the planner looks at.
+
+    Attributes
+    ----------
+    rows : int
+        Live rows with a vector.
+    matching : int
+        Those that the predicate allows: exact, not an estimate.
+    """
+
+    rows: int
+    matching: int
+    k: int
+    ef_search: int | None
+    strategy: str
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def selectivity(self) -> float:
+        """The share of rows allowed, 0 to 1."""
+        return self.matching / self.rows if self.rows else 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a search is done.
+
+    Attributes
+    ----------
+    index : str or None
+        The graph to walk.
+    ef : int
+        Allowed candidates the walk keeps.
+    pool : int
+        Nodes it keeps to find its way.
+    budget : int
+        Distances after which a query goes over to the scan; 0: none.
+    scan_cost, graph_cost : float
+        Expected cost in distances of a sequential scan; infinite where impossible.
+    """
+
+    method: Method
+    reason: str
+    situation: Situation
+    index: str | None = None
+    ef: int = 0
+    pool: int = 0
+    budget: int = 0
+    scan_cost: float = 0.0
+    graph_cost: float = float("inf")
+
+
+@dataclass
+class Actuals:
+    """What a search did, summed over its queries."""
+
+    distances: int = 0
+    hops: int = 0
+    fallbacks: int = 0  # queries the scan had to finish
+    returned: int = 0
+    predicate_seconds: float = 0.0
+    search_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A plan beside what came of it; `str` is what `hits.explain()` shows."""
+
+    target: str  # table.column
+    metric: str
+    queries: int
+    plan: Plan
+    actuals: Actuals
+
+    def __str__(self) -> str:
+        plan, seen, actuals = self.plan, self.plan.situation, self.actuals
+        batch = f"  queries={self.queries}" if self.queries != 1 else ""
+        lines = [
+            f"VECTOR_SEARCH {self.target}  k={seen.k}  metric={self.metric}{batch}",
+            f"  strategy  {plan.method}   {plan.reason}",
+            f"  matching  {seen.matching:,} of {seen.rows:,} rows ({seen.selectivity:.2%})",
+        ]
+        if plan.index is not None:
+            limits = f"ef_search={plan.ef}" + (f", pool={plan.pool}" if plan.pool > plan.ef else "")
+            budget = f", budget={plan.budget:,} distances" if plan.budget else ""
+            lines.append(f"  index     {plan.index}, {limits}{budget}")
+        if rejected := self._rejected():
+            lines.append(f"  rejected  {'; '.join(rejected)}")
+        lines += [
+            f"  hops {actuals.hops:,}   distances {actuals.distances:,}   fallbacks {actuals.fallbacks}   "
+            f"returned {actuals.returned} of {min(seen.k, seen.matching) * self.queries}",
+            f"  predicate {actuals.predicate_seconds * 1e3:.2f} ms   search {actuals.search_seconds * 1e3:.2f} ms",
+        ]
+        return "\n".join(lines)
+
+    def _rejected(self) -> list[str]:
+        plan = self.plan
+        rejected = [f"{c.name}: {c.unusable}" for c in plan.situation.candidates if c.unusable]
+        if plan.method == "graph":
+            rejected.append(f"scan: est. {plan.scan_cost / max(plan.graph_cost, 1.0):.1f}x the cost")
+        elif plan.method == "scan":
+            rejected += [
+                f"{c.name}: est. {plan.graph_cost / max(plan.scan_cost, 1.0):.1f}x the cost of the scan"
+                for c in plan.situation.candidates
+                if not c.unusable and plan.situation.strategy == "auto"
+            ]
+        return rejected

@@ -1,0 +1,137 @@
+"""What a search asks for, checked against the table it is asked of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from vdb.arrays import as_queries
+from vdb.errors import InvalidArgument
+from vdb.index.spec import EF_SEARCH, check_integer, check_metric, check_option
+from vdb.query.parse import parse_predicate
+from vdb.storage.state import check_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vdb.types import FloatMatrix, Metric, Predicate, TableSchema, VectorColumn
+
+STRATEGIES: Final = ("auto", "scan", "graph", "post")
+_PLANNED: Final = ("acorn", "range", "ivf")  # of indexes this version does not build
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """The keyword arguments of `Table.search`, as the caller gave them."""
+
+    where: str | None = None
+    params: object = None
+    column: str | None = None
+    select: Sequence[str] | None = None
+    metric: str | None = None
+    ef_search: int | None = None
+    strategy: str = "auto"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A search of one vector column.
+
+    Attributes
+    ----------
+    queries : (nq, dim) float32
+    is_batch : bool
+        Whether the caller passed a matrix; else nq is 1.
+    ef_search : int or None
+        What the caller insists on.
+    columns : tuple of str
+        The columns the hits will show.
+    """
+
+    column: VectorColumn
+    queries: FloatMatrix
+    is_batch: bool
+    k: int
+    metric: Metric
+    predicate: Predicate | None
+    ef_search: int | None
+    strategy: str
+    columns: tuple[str, ...]
+
+
+def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions) -> Request:
+    """Check a search and read its predicate.
+
+    Raises
+    ------
+    InvalidArgument
+        k, ef_search, strategy, metric, a column or the query is not valid; DimensionMismatch and PredicateError are
+        such errors too.
+    """
+    column = choose_column(schema, options.column)
+    queries, is_batch = as_queries(query, column.dim, f"{schema.name}.{column.name}")
+    metric = column.metric if options.metric is None else check_metric(options.metric)
+    if metric == "cosine":
+        _check_directions(queries)
+    if type(k) is not int or k < 1:
+        k = check_integer("k", k)
+        if k < 1:
+            raise InvalidArgument(f"k must be at least 1, got {k}.\n  Fix: ask for the number of rows you want.")
+    if options.strategy not in STRATEGIES:
+        raise _unknown_strategy(options.strategy)
+    ef_search = options.ef_search
+    return Request(
+        column=column,
+        queries=queries,
+        is_batch=is_batch,
+        k=k,
+        metric=metric,
+        predicate=None if options.where is None else parse_predicate(options.where, options.params, schema),
+        ef_search=None if ef_search is None else check_option("ef_search", ef_search, EF_SEARCH),
+        strategy=options.strategy,
+        columns=shown_columns(schema, options.select),
+    )
+
+
+def choose_column(schema: TableSchema, name: str | None) -> VectorColumn:
+    """The vector column to search: the named one, or the only one there is."""
+    if name is None and len(schema.vectors) == 1:
+        return schema.vectors[0]
+    known = ", ".join(column.name for column in schema.vectors)
+    if name is None:
+        raise InvalidArgument(f"table {schema.name} has several vector columns: {known}.\n  Fix: pass column=.")
+    for column in schema.vectors:
+        if column.name == name:
+            return column
+    raise InvalidArgument(f"{name!r} is not a vector column of table {schema.name}. Vector columns: {known}.")
+
+
+def shown_columns(schema: TableSchema, select: Sequence[str] | None) -> tuple[str, ...]:
+    """The columns of a result: those of `select`, else every column but the vectors."""
+    if select is None:
+        return tuple(column.name for column in schema.attributes) or (schema.row_id_column,)
+    if isinstance(select, str):
+        raise InvalidArgument(f"select must be a list of columns, got the string {select!r}.\n  Fix: [{select!r}].")
+    columns = tuple(select)
+    check_columns(schema, tuple(name for name in columns if name != schema.row_id_column))
+    return columns
+
+
+def _check_directions(queries: FloatMatrix) -> None:
+    # A nonzero value is enough: no sum of squares can underflow to zero in float64 unless all of them do.
+    zero = np.flatnonzero(~queries.any(axis=1))
+    if len(zero):
+        which = "the query" if len(queries) == 1 else f"query {int(zero[0])}"
+        raise InvalidArgument(
+            f"{which} is a zero vector, which has no direction, and the metric is cosine.\n"
+            "  Fix: pass a nonzero vector, or metric='l2'."
+        )
+
+
+def _unknown_strategy(strategy: object) -> InvalidArgument:
+    known = ", ".join(STRATEGIES)
+    if strategy in _PLANNED:
+        return InvalidArgument(f"strategy {strategy!r} needs an index that this version cannot build. Known: {known}.")
+    return InvalidArgument(f"unknown strategy {strategy!r}; expected one of {known}.")

@@ -1,0 +1,128 @@
+"""DuckDB's parser as a pair of functions: a predicate's text to its syntax tree, and the tree to SQL."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import duckdb
+
+from vdb.query.scan import scan, too_deep
+from vdb.storage.connection import parser_connection
+
+if TYPE_CHECKING:
+    from vdb.errors import PredicateError
+    from vdb.query.source import Source
+
+Node: TypeAlias = dict[str, Any]
+Places: TypeAlias = dict[int, int]
+
+HEAD: Final = "SELECT 1 FROM __t WHERE "
+ORIGIN: Final = len(HEAD) + 1  # the user's text stands in brackets, which no clause can follow
+
+_MEANINGLESS: Final = frozenset({"query_location", "query_location_length", "is_operator"})
+
+
+def read(source: Source) -> Node:
+    """Return the tree of the user's text, not yet checked; places in it count bytes from `ORIGIN`."""
+    return _read(f"{HEAD}({scan(source)}\n)", source)
+
+
+def render(root: Node, source: Source) -> tuple[str, Places]:
+    """Return a checked tree as SQL.
+
+    Parameters
+    ----------
+    root : Node
+        The tree.
+    source : Source
+        The text it came from.
+
+    Returns
+    -------
+    sql : str
+        What DuckDB reads as this very tree.
+    places : dict of int to int
+        For the place of each part, counted from `HEAD` on, the place in the user's text as `read` counts it.
+
+    Raises
+    ------
+    PredicateError
+        DuckDB would write something else than it read.
+    """
+    try:
+        sql = ask("json_deserialize_sql", json.dumps(_frame(root)))
+    except (RecursionError, duckdb.Error) as error:
+        raise too_deep(source) from error
+    places = _same_meaning(root, _read(sql, source)) if sql.startswith(HEAD) else None
+    if places is None:
+        raise source.error(f"DuckDB writes this predicate back as something else: {sql:.200}", fix="Fix: simplify it.")
+    return sql[len(HEAD) :], places
+
+
+def ask(function: str, argument: str) -> str:
+    """Return what one of DuckDB's functions from text to text says."""
+    row = parser_connection().execute(f"SELECT {function}($1)", [argument]).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _read(sql: str, source: Source) -> Node:
+    try:
+        told = json.loads(ask("json_serialize_sql", sql))
+    except RecursionError:
+        raise too_deep(source) from None
+    if told["error"]:
+        raise _syntax_error(told, source)
+    root: Node = told["statements"][0]["node"]["where_clause"]
+    told["statements"][0]["node"]["where_clause"] = None
+    told["statements"][0]["named_param_map"] = []
+    if told != _frame(None):
+        raise source.error("a predicate is one expression; this has something around it.")
+    return root
+
+
+def _frame(root: Node | None) -> Node:
+    """What DuckDB makes of the statement when nothing else is written around the predicate."""
+    tree: Node = json.loads(_empty_frame())
+    tree["statements"][0]["node"]["where_clause"] = root
+    return tree
+
+
+@lru_cache(maxsize=1)
+def _empty_frame() -> str:
+    return ask("json_serialize_sql", f"{HEAD}(TRUE)")
+
+
+def _same_meaning(user: Node, ours: Node) -> Places | None:
+    """Compare two trees but for the places of their nodes; return the place in `user` of each in `ours`."""
+    places: Places = {}
+    stack: list[tuple[Any, Any]] = [(user, ours)]
+    while stack:
+        a, b = stack.pop()
+        if isinstance(a, dict) and isinstance(b, dict):
+            if a.keys() != b.keys():
+                return None
+            if "query_location" in a:
+                places.setdefault(b["query_location"], a["query_location"])
+            stack += [(a[key], b[key]) for key in a if key not in _MEANINGLESS]
+        elif isinstance(a, list) and isinstance(b, list):
+            if len(a) != len(b):
+                return None
+            stack += zip(a, b, strict=True)
+        elif a != b:
+            return None
+    return places
+
+
+def _syntax_error(told: Node, source: Source) -> PredicateError:
+    message = str(told["error_message"])
+    if "expression depth" in message:
+        return too_deep(source)
+    if message.startswith("Mixing"):
+        return source.error("the predicate mixes $name with ? or $1.", fix="Fix: name all values, or none.")
+    at = int(told.get("position", -1)) - ORIGIN
+    end = len(source.data.rstrip())
+    if at >= end:
+        return source.error("the predicate ends too early.", end, "Fix: complete it.")
+    return source.error(message.rstrip(".") + ".", at)

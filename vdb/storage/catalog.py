@@ -1,0 +1,234 @@
+"""The tables of DuckDB's schema `vdb`: what vdb knows about its tables, files, indexes and commits.
+
+They have no key, index or constraint: DuckDB's log replay has had faults with those. Every write here happens in the
+transaction it describes; `recovery` reads all of it once, at open.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from vdb.storage.state import IndexRecord, TableState
+from vdb.storage.vector_header import Identity
+from vdb.storage.vectors import Extent, Segment
+from vdb.types import Column, TableSchema, VectorColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import duckdb
+
+_SCHEMA: Final = """
+CREATE SCHEMA vdb;
+CREATE TABLE vdb.commits (seq BIGINT, time TIMESTAMP);
+CREATE TABLE vdb.tables (
+    id BIGINT, name VARCHAR, key VARCHAR, generation INTEGER, next_slot BIGINT, next_row_id BIGINT, live_rows BIGINT);
+CREATE TABLE vdb.columns (
+    table_id BIGINT, id INTEGER, name VARCHAR, type VARCHAR, nullable BOOLEAN, dtype VARCHAR, dim INTEGER,
+    metric VARCHAR);
+CREATE TABLE vdb.segments (
+    file VARCHAR, table_id BIGINT, column_id INTEGER, generation INTEGER, slots BIGINT, bytes BIGINT,
+    open_crc UINTEGER);
+CREATE TABLE vdb.blocks (file VARCHAR, first_block BIGINT, crcs BLOB);
+CREATE TABLE vdb.indexes (
+    table_id BIGINT, name VARCHAR, column_name VARCHAR, kind VARCHAR, params VARCHAR, file VARCHAR,
+    covers_slots BIGINT, covers_seq BIGINT);
+INSERT INTO vdb.commits VALUES (0, make_timestamp(0));
+"""
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A table as the catalog has it."""
+
+    id: int
+    schema: TableSchema
+    next_slot: int
+    next_row_id: int
+    live_rows: int
+    indexes: Mapping[str, IndexRecord]
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A vector file as the catalog has it."""
+
+    column: str
+    identity: Identity
+    extent: Extent
+    bytes: int
+
+
+def create(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Make the empty catalog, as of commit 0."""
+    cursor.execute(_SCHEMA)
+
+
+def last_seq(cursor: duckdb.DuckDBPyConnection) -> int:
+    """The newest commit the cursor's snapshot holds."""
+    return int(_one(cursor, "SELECT max(seq) FROM vdb.commits"))
+
+
+def has_commit(cursor: duckdb.DuckDBPyConnection, seq: int) -> bool:
+    """Whether that commit is in the cursor's snapshot."""
+    return bool(_one(cursor, "SELECT count(*) FROM vdb.commits WHERE seq = ?", [seq]))
+
+
+def add_commit(cursor: duckdb.DuckDBPyConnection, seq: int) -> None:
+    """Record the commit that the running transaction is."""
+    cursor.execute("INSERT INTO vdb.commits VALUES (?, make_timestamp(?))", [seq, time.time_ns() // 1000])
+
+
+def add_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
+    """List a new, empty table, its columns and its files."""
+    schema = table.schema
+    cursor.execute(
+        "INSERT INTO vdb.tables VALUES (?, ?, ?, 0, 0, ?, 0)", [table.id, schema.name, schema.key, table.next_row_id]
+    )
+    for number, column in enumerate(schema.columns):
+        vector = column if isinstance(column, VectorColumn) else None
+        cursor.execute(
+            "INSERT INTO vdb.columns VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                table.id,
+                number,
+                column.name,
+                column.type,
+                column.nullable,
+                vector and vector.dtype,
+                vector and vector.dim,
+                vector and vector.metric,
+            ],
+        )
+    for state in table.vectors.values():
+        identity = state.source.identity
+        cursor.execute(
+            "INSERT INTO vdb.segments VALUES (?, ?, ?, ?, 0, 0, 0)",
+            [identity.file.hex, identity.table, identity.column, identity.generation],
+        )
+
+
+def remove_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
+    """Forget a table, its columns, files and indexes."""
+    for state in table.vectors.values():
+        cursor.execute("DELETE FROM vdb.blocks WHERE file = ?", [state.source.identity.file.hex])
+    for name in ("segments", "columns", "indexes"):
+        cursor.execute(f"DELETE FROM vdb.{name} WHERE table_id = ?", [table.id])
+    cursor.execute("DELETE FROM vdb.tables WHERE id = ?", [table.id])
+
+
+def update_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
+    """Record how far a table's slots and row ids go and how many rows it has."""
+    cursor.execute(
+        "UPDATE vdb.tables SET next_slot = ?, next_row_id = ?, live_rows = ? WHERE id = ?",
+        [table.next_slot, table.next_row_id, table.live.count, table.id],
+    )
+
+
+def update_segment(cursor: duckdb.DuckDBPyConnection, file: uuid.UUID, segment: Segment) -> None:
+    """Record how far a file goes and the checksums of the blocks it filled."""
+    cursor.execute(
+        "UPDATE vdb.segments SET slots = ?, bytes = ?, open_crc = ? WHERE file = ?",
+        [segment.extent.slots, segment.bytes, segment.extent.open_crc, file.hex],
+    )
+    if segment.crcs:
+        crcs = np.array(segment.crcs, "<u4").tobytes()
+        cursor.execute("INSERT INTO vdb.blocks VALUES (?, ?, ?)", [file.hex, segment.first_block, crcs])
+
+
+def put_index(cursor: duckdb.DuckDBPyConnection, table_id: int, record: IndexRecord) -> None:
+    """List an index, replacing the one of its name."""
+    remove_index(cursor, table_id, record.name)
+    cursor.execute(
+        "INSERT INTO vdb.indexes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            table_id,
+            record.name,
+            record.column,
+            record.kind,
+            json.dumps(dict(record.params)),
+            record.file,
+            record.covers_slots,
+            record.covers_seq,
+        ],
+    )
+
+
+def remove_index(cursor: duckdb.DuckDBPyConnection, table_id: int, name: str) -> None:
+    """Forget an index."""
+    cursor.execute("DELETE FROM vdb.indexes WHERE table_id = ? AND name = ?", [table_id, name])
+
+
+def load_tables(cursor: duckdb.DuckDBPyConnection) -> list[StoredTable]:
+    """Every table, by id."""
+    rows = cursor.execute(
+        "SELECT id, name, key, next_slot, next_row_id, live_rows FROM vdb.tables ORDER BY id"
+    ).fetchall()
+    tables = []
+    for table_id, name, key, next_slot, next_row_id, live_rows in rows:
+        schema = TableSchema(name, _load_columns(cursor, table_id), key)
+        indexes = _load_indexes(cursor, table_id, name)
+        tables.append(StoredTable(table_id, schema, next_slot, next_row_id, live_rows, indexes))
+    return tables
+
+
+def load_files(cursor: duckdb.DuckDBPyConnection, database: uuid.UUID, table: StoredTable) -> list[StoredFile]:
+    """Every vector file of a table."""
+    rows = cursor.execute(
+        "SELECT file, column_id, generation, slots, bytes, open_crc FROM vdb.segments WHERE table_id = ?", [table.id]
+    ).fetchall()
+    files = []
+    for file, column_id, generation, slots, length, open_crc in rows:
+        column = table.schema.columns[column_id]
+        if not isinstance(column, VectorColumn):
+            raise ValueError(f"file {file} belongs to {column.name}, which is not a vector column")
+        identity = Identity(database, uuid.UUID(file), table.id, column_id, column.dim, generation)
+        files.append(StoredFile(column.name, identity, Extent(slots, open_crc), length))
+    return files
+
+
+def load_block_crcs(cursor: duckdb.DuckDBPyConnection, file: uuid.UUID) -> list[int]:
+    """The CRC-32C of every sealed block of a file, first to last; ValueError where one is not recorded."""
+    rows = cursor.execute(
+        "SELECT first_block, crcs FROM vdb.blocks WHERE file = ? ORDER BY first_block", [file.hex]
+    ).fetchall()
+    crcs: list[int] = []
+    for first_block, recorded in rows:
+        if first_block != len(crcs):
+            raise ValueError(f"checksums of block {len(crcs)} are missing")
+        crcs.extend(np.frombuffer(recorded, "<u4").tolist())
+    return crcs
+
+
+def _load_columns(cursor: duckdb.DuckDBPyConnection, table_id: int) -> tuple[Column | VectorColumn, ...]:
+    rows = cursor.execute(
+        "SELECT name, type, nullable, dtype, dim, metric FROM vdb.columns WHERE table_id = ? ORDER BY id", [table_id]
+    ).fetchall()
+    return tuple(
+        Column(name, type_, nullable) if dim is None else VectorColumn(name, dim, metric, nullable, dtype)
+        for name, type_, nullable, dtype, dim, metric in rows
+    )
+
+
+def _load_indexes(cursor: duckdb.DuckDBPyConnection, table_id: int, table: str) -> dict[str, IndexRecord]:
+    rows = cursor.execute(
+        "SELECT name, column_name, kind, params, file, covers_slots, covers_seq FROM vdb.indexes WHERE table_id = ?",
+        [table_id],
+    ).fetchall()
+    return {
+        name: IndexRecord(name, table, column, kind, json.loads(params), file, slots, seq)
+        for name, column, kind, params, file, slots, seq in rows
+    }
+
+
+def _one(cursor: duckdb.DuckDBPyConnection, query: str, parameters: list[object] | None = None) -> int:
+    rows = cursor.execute(query, parameters).fetchall()  # all: a result half read refuses the next registration
+    if len(rows) != 1 or not isinstance(rows[0][0], int):
+        raise ValueError(f"{query} found {rows}")
+    return rows[0][0]

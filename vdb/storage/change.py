@@ -1,0 +1,96 @@
+"""Updating and deleting the rows of given slots."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vdb._core import RowSet
+from vdb.errors import DimensionMismatch, InvalidArgument
+from vdb.storage import rows
+from vdb.storage.append import MISSING, NewVectors, appended, check_room, copied
+from vdb.storage.state import TableState, check_columns
+from vdb.types import FloatMatrix, Slots, VectorColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import duckdb
+
+
+def update(
+    cursor: duckdb.DuckDBPyConnection,
+    table: TableState,
+    slots: Slots,
+    values: Mapping[str, object],
+    vectors: Mapping[str, npt.NDArray[np.float32] | None],
+) -> tuple[TableState, int]:
+    """Set columns of the live rows among `slots`; returns the new state and how many rows there were.
+
+    Attributes change in place. A new vector gives the row a new slot, with copies of its other vectors; None removes
+    the vector. Row ids stay, and the primary key cannot be set.
+    """
+    _check(table, values, vectors)
+    chosen = _live(table, slots)
+    n = len(chosen)
+    if n == 0 or not (values or vectors):
+        return table, n
+    if vectors:
+        check_room(table, n)
+    if values:
+        rows.update_values(cursor, table.schema, chosen, {name: _plain(value) for name, value in values.items()})
+    if not vectors:
+        return replace(table), n
+    rows.move(cursor, table.schema, chosen, table.next_slot, {name: row is not None for name, row in vectors.items()})
+    everywhere = np.arange(n, dtype=np.int64)
+    new = {name: copied(table, name, chosen, n, everywhere) for name in table.vectors if name not in vectors}
+    new |= {name: MISSING if row is None else NewVectors(_repeated(row, n)) for name, row in vectors.items()}
+    return appended(table, table.row_ids[chosen], new, table.next_row_id, chosen), n
+
+
+def delete(cursor: duckdb.DuckDBPyConnection, table: TableState, slots: Slots) -> tuple[TableState, int]:
+    """Delete the live rows among `slots`; returns the new state and how many rows there were."""
+    chosen = _live(table, slots)
+    if len(chosen) == 0:
+        return table, 0
+    rows.delete(cursor, table.schema, chosen)
+    return replace(table, live=table.live - RowSet.from_slots(chosen, table.next_slot)), len(chosen)
+
+
+def _check(
+    table: TableState, values: Mapping[str, object], vectors: Mapping[str, npt.NDArray[np.float32] | None]
+) -> None:
+    schema = table.schema
+    check_columns(schema, (*values, *vectors))
+    if schema.key in values:
+        raise InvalidArgument(
+            f"{schema.name}.{schema.key} is the primary key and cannot be set. Fix: delete the row and add a new one."
+        )
+    for name, value in {**values, **vectors}.items():
+        column = schema.by_name[name]
+        if isinstance(column, VectorColumn) != (name in vectors):
+            raise InvalidArgument(f"{schema.name}.{name} is {column.type}. Fix: pass a value of that type.")
+        if value is None and not column.nullable:
+            raise InvalidArgument(f"{schema.name}.{name} is declared NOT NULL. Fix: pass a value.")
+    for name, row in vectors.items():
+        dim = table.vectors[name].data.shape[1]
+        if row is not None and row.shape != (dim,):
+            raise DimensionMismatch(
+                f"The new vector has shape {row.shape}; {schema.name}.{name} is FLOAT[{dim}]. Fix: pass {dim} values."
+            )
+
+
+def _live(table: TableState, slots: Slots) -> Slots:
+    wanted = RowSet.from_slots(np.ascontiguousarray(slots, np.uint32), table.next_slot)
+    return (wanted & table.live).to_slots()
+
+
+def _plain(value: object) -> object:
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
+
+
+def _repeated(row: npt.NDArray[np.float32], n: int) -> FloatMatrix:
+    return np.ascontiguousarray(np.broadcast_to(row, (n, len(row))), np.float32)

@@ -1,0 +1,217 @@
+"""One open database, shared by its facade, read sessions and transactions: is it usable, and what is its state.
+
+The state is swapped by one attribute write, so readers take no lock. A commit announces the state it is about to make
+before DuckDB commits: a reader that already sees the new rows finds the state that goes with them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import weakref
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from vdb.errors import InvalidState, VdbError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vdb.storage.connection import Engine
+    from vdb.storage.home import Home
+    from vdb.storage.read import ReadSession
+    from vdb.storage.state import DatabaseState
+    from vdb.storage.transaction import WriteTransaction
+
+_RECENT_STATES: Final = 8  # a reader that falls further behind between two statements starts again
+_ROOM_PER_LOG_BYTE: Final = 4  # folding writes new row groups before it frees the old ones
+_ROOM_BYTES: Final = 4 << 20
+_CLOSED: Final = "The database is closed. Fix: open it again with vdb.connect."
+_FORKED: Final = (
+    "This database was opened before a fork; a child process cannot use it."
+    " Fix: open it in the child, or start processes with the 'spawn' method."
+)
+
+_log = logging.getLogger(__name__)
+_open_handles: weakref.WeakSet[Handle] = weakref.WeakSet()
+
+
+class Handle:
+    """An open database.
+
+    Attributes
+    ----------
+    state : DatabaseState
+        The newest committed state.
+    newest : DatabaseState
+        `state`, or while DuckDB commits the one that follows it.
+    ended : str or None
+        Why the handle is of no more use.
+    transaction : WriteTransaction or None
+        The one that holds the writer mutex.
+    """
+
+    def __init__(self, home: Home, engine: Engine, state: DatabaseState, attempted: int) -> None:
+        self.home = home
+        self.engine = engine
+        self.state = self.newest = state
+        self.pid = os.getpid()
+        self.ended: str | None = None
+        self.transaction: WriteTransaction | None = None
+        self.writer = threading.Lock()
+        self._attempted = attempted
+        self._last_table_id = max((table.id for table in state.tables.values()), default=0)
+        self._recent = {state.seq: state}
+        self._sessions = threading.local()
+        self._reading = 0
+        self._idle = threading.Condition()
+        _open_handles.add(self)
+
+    def check(self) -> None:
+        """InvalidState where the handle is closed, failed or inherited."""
+        if self.is_inherited:
+            raise InvalidState(_FORKED)
+        if self.ended is not None:
+            raise InvalidState(self.ended)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this is a copy in a forked child."""
+        return self.pid != os.getpid()
+
+    def end(self, reason: str) -> None:
+        """Refuse every later call: what is on disk is not certain any more."""
+        self.ended = reason
+
+    def own_transaction(self) -> WriteTransaction | None:
+        """The open transaction of this thread."""
+        transaction = self.transaction
+        return transaction if transaction is not None and transaction.thread == threading.get_ident() else None
+
+    def next_seq(self) -> int:
+        """A sequence number for one attempt to commit; none is given out twice."""
+        self._attempted += 1
+        return self._attempted
+
+    def next_table_id(self) -> int:
+        """A number that no table has or had while this database was open."""
+        self._last_table_id += 1
+        return self._last_table_id
+
+    def announce(self, state: DatabaseState) -> None:
+        """Make a state known that DuckDB is about to commit."""
+        self._recent[state.seq] = state
+        self.newest = state
+        while len(self._recent) > _RECENT_STATES:
+            del self._recent[min(self._recent)]
+
+    def withdraw(self) -> None:
+        """Take back an announced state that was not committed."""
+        if self.newest is not self.state:
+            self._recent.pop(self.newest.seq, None)
+            self.newest = self.state
+
+    def swap(self) -> None:
+        """Make the announced state the current one."""
+        self.state = self.newest
+
+    def state_of(self, seq: int) -> DatabaseState | None:
+        """The state of commit `seq`, if it is recent."""
+        return self._recent.get(seq)
+
+    @property
+    def session(self) -> ReadSession | None:
+        """The open read session of this thread."""
+        return getattr(self._sessions, "current", None)
+
+    @session.setter
+    def session(self, session: ReadSession | None) -> None:
+        self._sessions.current = session
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep `close` waiting for the body."""
+        with self._idle:
+            self.check()
+            self._reading += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._reading -= 1
+                self._idle.notify_all()
+
+    def close(self, abort: bool = False) -> None:
+        """Finish running reads and transactions and close; a second call does nothing.
+
+        `abort` rolls a transaction of this thread back instead of refusing.
+        """
+        if self.ended == _CLOSED or self.is_inherited:
+            return
+        if (transaction := self.own_transaction()) is not None:
+            if not abort:
+                raise InvalidState("A transaction is open in this thread. Fix: commit it or roll it back, then close.")
+            transaction.rollback()
+        if self.session is not None and not abort:
+            raise InvalidState("A read is open in this thread. Fix: finish it, then close.")
+        with self.writer:
+            failed, self.ended = self.ended, _CLOSED
+            with self._idle:
+                self._idle.wait_for(lambda: self._reading <= (self.session is not None))
+            if failed is None and not self.home.read_only:
+                self._leave_clean()
+            self._let_go(truncate=failed is None)
+        _open_handles.discard(self)
+
+    def fold_log(self, clean: bool = False) -> None:
+        """Checkpoint the catalog and flush WITNESS, where there is a log and certainly room for what is in it.
+
+        DuckDB would checkpoint inside a COMMIT, and a full disk there ends the instance; so it is left to this.
+        """
+        log_bytes = self.home.log_bytes()
+        if log_bytes and self.home.free_bytes() > _ROOM_PER_LOG_BYTE * log_bytes + _ROOM_BYTES:
+            self.engine.checkpoint()
+            self.home.flush_witness(self.state.seq, clean)
+
+    def _leave_clean(self) -> None:
+        try:
+            self.fold_log(clean=True)
+        except (duckdb.Error, OSError) as error:  # every commit is durable already; the next open replays the log
+            _log.warning("%s: the last checkpoint failed: %s", self.home.path, error)
+
+    def _let_go(self, truncate: bool) -> None:
+        self.engine.close()
+        for table in self.state.tables.values():
+            for column in table.vectors.values():
+                with suppress(OSError):
+                    column.source.close(truncate and not self.home.read_only)
+        self.home.close()
+
+    def _enter_child(self) -> None:
+        self.ended = _FORKED
+        self.engine.abandon()
+        for table in self.state.tables.values():
+            for column in table.vectors.values():
+                with suppress(OSError):
+                    column.source.close(truncate=False)
+        self.home.close_in_child()
+
+
+def _close_all() -> None:
+    for handle in list(_open_handles):
+        with suppress(VdbError, OSError, duckdb.Error):
+            handle.close(abort=True)
+
+
+def _end_all_in_child() -> None:
+    for handle in list(_open_handles):
+        with suppress(OSError):
+            handle._enter_child()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_end_all_in_child)

@@ -1,0 +1,278 @@
+"""Where a database lives, on disk or in memory: what a commit needs of it besides the catalog.
+
+Commits, sessions and recovery speak to a `Home`; that a ":memory:" database has no files, lock or flushes is known
+only here.
+"""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from vdb.storage import files
+from vdb.storage.files import File
+from vdb.storage.layout import RESERVE_BYTES, WITNESS_SLOT_BYTES, WITNESS_SLOTS, Layout, WitnessRecord
+from vdb.storage.vector_file import VectorFile
+from vdb.storage.vectors import MemoryVectors, Vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from vdb.storage.lock import DirectoryLock
+    from vdb.storage.vector_header import Identity
+
+_LOW_BYTES: Final = 2 * RESERVE_BYTES  # below it a delete may need the reserve
+_AMPLE_BYTES: Final = 8 * RESERVE_BYTES  # above it the reserve is made again
+
+
+class Home(ABC):
+    """The place of an open database."""
+
+    path: Path | None
+    uuid: uuid.UUID
+    read_only: bool
+
+    @abstractmethod
+    def new_vectors(self, identity: Identity) -> Vectors:
+        """Make the empty store of one vector column."""
+
+    @abstractmethod
+    def remove_vectors(self, vectors: Vectors) -> None:
+        """Delete the vectors of a column that nothing names any more; existing views stay valid."""
+
+    @abstractmethod
+    def sync_vectors_directory(self) -> None:
+        """Make the names of new vector files durable."""
+
+    @abstractmethod
+    def record(self, seq: int) -> None:
+        """Finish a commit: make the catalog's file names durable, then let WITNESS tell of `seq`."""
+
+    @abstractmethod
+    def flush_witness(self, seq: int, clean: bool) -> None:
+        """Write and flush WITNESS, at a checkpoint or when the database is closed."""
+
+    @abstractmethod
+    def save_index(self, write: Callable[[Path], object]) -> str | None:
+        """Let `write` make an index snapshot; returns its uuid once it is durable, None where nothing is kept."""
+
+    @abstractmethod
+    def index_path(self, file: str) -> Path | None:
+        """The index snapshot of that uuid, None where there is none."""
+
+    @abstractmethod
+    def remove_index(self, file: str) -> None:
+        """Delete an index snapshot that nothing names any more."""
+
+    @abstractmethod
+    def make_room(self) -> None:
+        """On a full disk give up the reserve, so that deleting works."""
+
+    @abstractmethod
+    def restore_reserve(self) -> None:
+        """Set the reserve aside again where there is room."""
+
+    @abstractmethod
+    def log_bytes(self) -> int:
+        """Length of DuckDB's log."""
+
+    @abstractmethod
+    def free_bytes(self) -> int:
+        """Room left on the disk."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the files and the lock."""
+
+    @abstractmethod
+    def close_in_child(self) -> None:
+        """In a forked child: close the inherited descriptors, which leaves the parent's lock alone."""
+
+
+class MemoryHome(Home):
+    """A database that ends with its handle."""
+
+    def __init__(self) -> None:
+        self.path = None
+        self.uuid = uuid.uuid4()
+        self.read_only = False
+
+    def new_vectors(self, identity: Identity) -> Vectors:
+        """Make the empty buffer of one vector column."""
+        return MemoryVectors(identity)
+
+    def remove_vectors(self, vectors: Vectors) -> None:
+        """Leave the memory to existing views."""
+        vectors.close(truncate=False)
+
+    def sync_vectors_directory(self) -> None:
+        """Nothing is durable."""
+
+    def record(self, seq: int) -> None:
+        """Nothing is durable."""
+
+    def flush_witness(self, seq: int, clean: bool) -> None:
+        """Nothing is durable."""
+
+    def save_index(self, write: Callable[[Path], object]) -> str | None:  # noqa: ARG002
+        """Keep nothing."""
+        return None
+
+    def index_path(self, file: str) -> Path | None:  # noqa: ARG002
+        """Nothing was kept."""
+        return None
+
+    def remove_index(self, file: str) -> None:
+        """Nothing was kept."""
+
+    def make_room(self) -> None:
+        """There is no disk."""
+
+    def restore_reserve(self) -> None:
+        """There is no disk."""
+
+    def log_bytes(self) -> int:
+        """Memory has no log."""
+        return 0
+
+    def free_bytes(self) -> int:
+        """There is no disk."""
+        return 0
+
+    def close(self) -> None:
+        """Memory goes with the handle."""
+
+    def close_in_child(self) -> None:
+        """Nothing is open."""
+
+
+class DiskHome(Home):
+    """A database directory under its lock."""
+
+    def __init__(self, layout: Layout, database: uuid.UUID, lock: DirectoryLock, read_only: bool) -> None:
+        self.layout = layout
+        self.path = layout.root
+        self.uuid = database
+        self.read_only = read_only
+        self._lock = lock
+        self._witness = Witness(layout.witness, database, read_only)
+
+    @property
+    def witnessed_seq(self) -> int:
+        """The newest commit WITNESS proves; 0 where it proves none."""
+        return self._witness.seq
+
+    def new_vectors(self, identity: Identity) -> Vectors:
+        """Make the file of one vector column."""
+        return VectorFile.create(self.layout.vector_file(identity.file), identity)
+
+    def remove_vectors(self, vectors: Vectors) -> None:
+        """Delete the file."""
+        vectors.close(truncate=False)
+        with suppress(OSError):  # the next open sweeps what stays
+            files.remove(self.layout.vector_file(vectors.identity.file))
+
+    def sync_vectors_directory(self) -> None:
+        """Flush `vectors/`."""
+        files.sync_directory(self.layout.vectors)
+
+    def record(self, seq: int) -> None:
+        """Flush the directory, then write WITNESS, which is flushed at the next checkpoint."""
+        files.sync_directory(self.layout.root)
+        self._witness.write(seq, clean=False)
+
+    def flush_witness(self, seq: int, clean: bool) -> None:
+        """Flush the directory, write WITNESS and flush it."""
+        files.sync_directory(self.layout.root)
+        self._witness.write(seq, clean)
+        self._witness.sync()
+
+    def save_index(self, write: Callable[[Path], object]) -> str | None:
+        """Write under a temporary name, flush, rename, flush `index/`."""
+        name = uuid.uuid4().hex
+        final = self.layout.index_file(name)
+        temporary = final.with_suffix(".tmp")
+        try:
+            write(temporary)
+            files.sync_path(temporary)
+            files.rename(temporary, final)
+            files.sync_directory(self.layout.index)
+        except BaseException:
+            with suppress(OSError):
+                files.remove(temporary)
+            raise
+        return name
+
+    def index_path(self, file: str) -> Path | None:
+        """Look in `index/`."""
+        path = self.layout.index_file(file)
+        return path if path.exists() else None
+
+    def remove_index(self, file: str) -> None:
+        """Delete the file."""
+        with suppress(OSError):
+            files.remove(self.layout.index_file(file))
+
+    def make_room(self) -> None:
+        """Delete RESERVE where little room is left."""
+        if self.layout.reserve.exists() and files.free_bytes(self.layout.root) < _LOW_BYTES:
+            files.remove(self.layout.reserve)
+
+    def restore_reserve(self) -> None:
+        """Write RESERVE where it is missing and there is room."""
+        if not self.layout.reserve.exists() and files.free_bytes(self.layout.root) > _AMPLE_BYTES:
+            with suppress(OSError):
+                write_reserve(self.layout)
+
+    def log_bytes(self) -> int:
+        """Ask the system: a file of DuckDB's is never opened here."""
+        return files.length(self.layout.log)
+
+    def free_bytes(self) -> int:
+        """Ask the file system."""
+        return files.free_bytes(self.layout.root)
+
+    def close(self) -> None:
+        """Close WITNESS, release LOCK."""
+        self._witness.close()
+        self._lock.release()
+
+    def close_in_child(self) -> None:
+        """Close both, without releasing the lock."""
+        self._witness.close()
+        self._lock.close_in_child()
+
+
+class Witness:
+    """The file WITNESS: two slots written alternately, so that a torn write leaves the other one."""
+
+    def __init__(self, path: Path, database: uuid.UUID, read_only: bool) -> None:
+        self._database = database
+        self._file = File(path, "read" if read_only else "write")
+        slots = [self._file.read_at(slot * WITNESS_SLOT_BYTES, WITNESS_SLOT_BYTES) for slot in range(WITNESS_SLOTS)]
+        found = [WitnessRecord.decode(slot) for slot in slots]
+        seqs = [-1 if record is None or record.database != database else record.seq for record in found]
+        self.seq = max(0, *seqs)
+        self._newest = seqs.index(max(seqs))
+
+    def write(self, seq: int, clean: bool) -> None:
+        """Write over the older slot."""
+        slot = (self._newest + 1) % WITNESS_SLOTS
+        self._file.write_at(slot * WITNESS_SLOT_BYTES, WitnessRecord(self._database, seq, clean).encode())
+        self._newest, self.seq = slot, seq
+
+    def sync(self) -> None:
+        """Flush it."""
+        self._file.sync()
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
+
+
+def write_reserve(layout: Layout) -> None:
+    """Make RESERVE: real blocks, given up when a delete finds the disk full."""
+    files.write_file(layout.reserve, bytes(RESERVE_BYTES))

@@ -1,0 +1,126 @@
+"""Where each file of a database is, and the bytes of the two small ones, FORMAT and WITNESS (see FORMAT.md)."""
+
+from __future__ import annotations
+
+import json
+import struct
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from vdb import _core
+from vdb.errors import Corrupted, FormatVersionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT_MAJOR: Final = 1
+FORMAT_MINOR: Final = 0
+RESERVE_BYTES: Final = 1 << 20
+
+WITNESS_SLOT_BYTES: Final = 4096
+WITNESS_SLOTS: Final = 2
+_WITNESS: Final = struct.Struct("<8s16sQB3x")  # magic, database uuid, sequence, clean
+_CRC: Final = struct.Struct("<I")
+_WITNESS_MAGIC: Final = b"VDBWIT\r\n"
+
+
+class Layout:
+    """The paths below one database directory, `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.lock = root / "LOCK"
+        self.format = root / "FORMAT"
+        self.witness = root / "WITNESS"
+        self.reserve = root / "RESERVE"
+        self.catalog = root / "catalog.duckdb"
+        self.log = root / "catalog.duckdb.wal"
+        self.vectors = root / "vectors"
+        self.index = root / "index"
+        self.snapshots = root / "snapshots"
+        self.build = root / "build"
+        self.quarantine = root / "quarantine"
+        self.directories = (self.vectors, self.index, self.snapshots, self.build, self.quarantine)
+
+    def vector_file(self, file: uuid.UUID) -> Path:
+        """The vector file of that uuid."""
+        return self.vectors / f"{file.hex}.vec"
+
+    def index_file(self, file: str) -> Path:
+        """The index snapshot of that uuid."""
+        return self.index / f"{file}.idx"
+
+
+@dataclass(frozen=True)
+class Format:
+    """What FORMAT says: which format this is, which database, and who wrote its catalog."""
+
+    database: uuid.UUID
+    duckdb: str
+    major: int = FORMAT_MAJOR
+    minor: int = FORMAT_MINOR
+
+    def encode(self) -> bytes:
+        """One line of JSON and one of its CRC-32C."""
+        fields = {"major": self.major, "minor": self.minor, "database": self.database.hex, "duckdb": self.duckdb}
+        line = json.dumps(fields).encode() + b"\n"
+        return line + f"{_core.crc32c(line):08x}\n".encode()
+
+    @classmethod
+    def decode(cls, data: bytes, path: Path) -> Format:
+        """Corrupted where the CRC or a field is wrong, FormatVersionError where the major version is newer."""
+        line, newline, rest = data.partition(b"\n")
+        expected = f"{_core.crc32c(line + newline):08x}\n".encode()
+        if rest != expected:
+            raise _bad_format(path, "crc", expected, rest)
+        try:
+            fields = json.loads(line)
+            found = cls(
+                uuid.UUID(fields["database"]), str(fields["duckdb"]), int(fields["major"]), int(fields["minor"])
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise _bad_format(path, "fields", "major, minor, database, duckdb", line) from error
+        if found.major != FORMAT_MAJOR:
+            raise FormatVersionError(
+                f"{path} says format {found.major}.{found.minor}; this vdb reads format {FORMAT_MAJOR}.x."
+                " Fix: open it with the vdb that wrote it.",
+                path=path,
+                section="version",
+                expected=FORMAT_MAJOR,
+                found=found.major,
+            )
+        return found
+
+
+def _bad_format(path: Path, section: str, expected: object, found: object) -> Corrupted:
+    return Corrupted(
+        f"{path} is damaged ({section}). Fix: restore it from a backup of this database.",
+        path=path,
+        section=section,
+        expected=expected,
+        found=found,
+    )
+
+
+@dataclass(frozen=True)
+class WitnessRecord:
+    """The last durable commit WITNESS knows of; `clean` where the database was closed after it."""
+
+    database: uuid.UUID
+    seq: int
+    clean: bool
+
+    def encode(self) -> bytes:
+        """The used bytes of a slot."""
+        body = _WITNESS.pack(_WITNESS_MAGIC, self.database.bytes, self.seq, self.clean)
+        return body + _CRC.pack(_core.crc32c(body))
+
+    @classmethod
+    def decode(cls, data: bytes) -> WitnessRecord | None:
+        """None where the slot is empty or torn: the other one is then the newest."""
+        body, rest = data[: _WITNESS.size], data[_WITNESS.size : _WITNESS.size + _CRC.size]
+        if len(rest) < _CRC.size or _CRC.unpack(rest)[0] != _core.crc32c(body):
+            return None
+        magic, database, seq, clean = _WITNESS.unpack(body)
+        return cls(uuid.UUID(bytes=database), seq, bool(clean)) if magic == _WITNESS_MAGIC else None

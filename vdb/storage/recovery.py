@@ -1,0 +1,273 @@
+"""Opening a database directory, after a clean close or a crash (durability.md 4.3).
+
+First everything is checked and nothing touched: a catalog that is older than a witness says must not cost the vectors
+that prove it. Then what an unfinished commit left behind is cut off or deleted. Each step can be repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from vdb._core import RowSet
+from vdb.errors import Corrupted, FormatVersionError, MetadataLost
+from vdb.storage import catalog, files, rows
+from vdb.storage.buffers import Growing
+from vdb.storage.connection import Engine
+from vdb.storage.files import File
+from vdb.storage.handle import Handle
+from vdb.storage.home import DiskHome
+from vdb.storage.layout import FORMAT_MINOR, Format, Layout
+from vdb.storage.state import DatabaseState, TableState, VectorState
+from vdb.storage.vector_file import VectorFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vdb.storage.catalog import StoredTable
+    from vdb.storage.lock import DirectoryLock
+
+_NETWORK: Final = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a database is opened."""
+
+    read_only: bool = False
+    memory_limit: str | None = None
+    threads: int | None = None
+
+
+def open_directory(layout: Layout, lock: DirectoryLock, options: Options) -> Handle:
+    """Open the database whose lock is held; on an error everything but the lock is closed again."""
+    format_ = _read_format(layout, options.read_only)
+    _warn_on_network(layout.root)
+    home = DiskHome(layout, format_.database, lock, options.read_only)
+    engine: Engine | None = None
+    opened: list[VectorFile] = []
+    try:
+        if not options.read_only:
+            _sweep_temporary(layout)
+        if not layout.catalog.exists():
+            raise _corrupted(layout.catalog, "it is missing")
+        engine = Engine.open(layout.catalog, options.read_only, options.memory_limit, options.threads)
+        handle = _load(home, engine, opened)
+    except BaseException:
+        if engine is not None:
+            engine.close()
+        for file in opened:
+            file.close(truncate=False)
+        home.close()
+        raise
+    return handle
+
+
+def check_vectors(handle: Handle) -> None:
+    """Compare every committed vector byte with its checksum; Corrupted names the first that differs."""
+    cursor = handle.engine.cursor()
+    for table in handle.state.tables.values():
+        for column in table.vectors.values():
+            if isinstance(column.source, VectorFile):
+                _check_file(cursor, column.source)
+
+
+def _check_file(cursor: duckdb.DuckDBPyConnection, file: VectorFile) -> None:
+    try:
+        crcs = catalog.load_block_crcs(cursor, file.identity.file)
+    except ValueError as error:
+        raise _corrupted(file.path, str(error)) from error
+    file.check_blocks(crcs)
+
+
+def _load(home: DiskHome, engine: Engine, opened: list[VectorFile]) -> Handle:
+    cursor = engine.cursor()
+    path = home.layout.catalog
+    try:
+        seq = catalog.last_seq(cursor)
+        tables = {}
+        for stored in catalog.load_tables(cursor):
+            tables[stored.schema.name] = _load_table(home, cursor, stored, opened)
+    except (duckdb.Error, ValueError, KeyError, IndexError) as error:
+        if isinstance(error, Corrupted):
+            raise
+        raise _corrupted(path, str(error)) from error
+    attempted = _check_witnesses(home, seq, opened)
+    if not home.read_only:
+        for file in opened:
+            _cut_tail(home.layout, cursor, file)
+        _sweep_unnamed(home.layout, tables)
+    return Handle(home, engine, DatabaseState(seq, tables), attempted)
+
+
+def _load_table(
+    home: DiskHome, cursor: duckdb.DuckDBPyConnection, stored: StoredTable, opened: list[VectorFile]
+) -> TableState:
+    schema, n = stored.schema, stored.next_slot
+    loaded = rows.load(cursor, schema)
+    _check_rows(cursor, stored, loaded)
+    row_ids: Growing[np.int64] = Growing(np.int64)
+    ids = np.full(n, -1, np.int64)
+    ids[loaded.slots] = loaded.row_ids
+    row_ids.write(0, ids)
+    vectors = {}
+    for file in catalog.load_files(cursor, home.uuid, stored):
+        if file.extent.slots != n or file.bytes != n * file.identity.stride:
+            raise ValueError(f"table {schema.name} has {n} slots, its file {file.identity.file} {file.extent.slots}")
+        path = home.layout.vector_file(file.identity.file)
+        if not path.exists():
+            raise _corrupted(path, "it is missing")
+        source = VectorFile.open(path, file.identity, file.extent, home.read_only)
+        opened.append(source)
+        vectors[file.column] = VectorState(source, source.view(n), _present(loaded, file.column, n))
+    if vectors.keys() != {column.name for column in schema.vectors}:
+        raise ValueError(f"table {schema.name} has files for {sorted(vectors)} only")
+    return TableState(
+        id=stored.id,
+        schema=schema,
+        next_slot=n,
+        live=RowSet.from_slots(loaded.slots, n),
+        row_ids=row_ids.view(n),
+        next_row_id=stored.next_row_id,
+        vectors={column.name: vectors[column.name] for column in schema.vectors},
+        indexes=stored.indexes,
+        row_id_buffer=row_ids,
+    )
+
+
+def _check_rows(cursor: duckdb.DuckDBPyConnection, stored: StoredTable, loaded: rows.LoadedRows) -> None:
+    name, n = stored.schema.name, len(loaded.slots)
+    if n != stored.live_rows:
+        raise ValueError(f"table {name} has {n} rows, {stored.live_rows} were committed")
+    if n and int(loaded.slots.max()) >= stored.next_slot:
+        raise ValueError(f"table {name} has slot {loaded.slots.max()}, {stored.next_slot} were given out")
+    if _has_duplicate(loaded.slots):
+        raise ValueError(f"table {name} has two rows in one slot")
+    if _has_duplicate(loaded.row_ids):
+        raise ValueError(f"table {name} has two rows of one row id")
+    if stored.schema.key is not None and stored.schema.integer_key is None:
+        distinct = rows.count_distinct_keys(cursor, stored.schema)
+        if distinct != n:
+            raise ValueError(f"table {name} has {distinct} different keys in {n} rows")
+
+
+def _has_duplicate(values: npt.NDArray[np.generic]) -> bool:
+    ordered = np.sort(values)
+    return bool((ordered[1:] == ordered[:-1]).any())
+
+
+def _present(loaded: rows.LoadedRows, column: str, n: int) -> RowSet | None:
+    marks = loaded.present.get(column)
+    if marks is None or bool(marks.all()):
+        return None
+    missing = RowSet.from_slots(loaded.slots[~marks], n)
+    return RowSet.all(n) - missing
+
+
+def _check_witnesses(home: DiskHome, seq: int, opened: list[VectorFile]) -> int:
+    """MetadataLost where a witness proves a later commit than the catalog has; returns the last attempted one."""
+    proven, attempted, by = home.witnessed_seq, max(seq, home.witnessed_seq), home.layout.witness
+    for file in opened:
+        for record in file.witnesses():
+            attempted = max(attempted, record.seq)
+            if record.last_seq > proven:
+                proven, by = record.last_seq, file.path
+    if proven > seq:
+        message = f"The catalog of {home.path} ends with commit {seq}; {by} proves commit {proven}."
+        if not home.read_only:
+            raise MetadataLost(
+                f"{message} Nothing was changed."
+                " Fix: restore a backup, or open with read_only=True to save what is left.",
+                path=home.layout.catalog,
+                section="commits",
+                expected=proven,
+                found=seq,
+            )
+        _log.warning("%s", message)
+    return attempted
+
+
+def _cut_tail(layout: Layout, cursor: duckdb.DuckDBPyConnection, file: VectorFile) -> None:
+    if not file.has_tail:
+        return
+    records = file.witnesses()
+    if records and records[-1].end > file.committed.slots and catalog.has_commit(cursor, records[-1].seq):
+        saved = layout.quarantine / f"{file.path.name}.tail"
+        files.remove(saved)
+        files.write_file(saved, file.tail())
+        raise Corrupted(
+            f"{file.path} holds rows of commit {records[-1].seq}, which the catalog has without them."
+            f" They were copied to {saved}. Fix: restore the database from a backup.",
+            path=file.path,
+            section="tail",
+            offset=file.committed_bytes,
+            expected=records[-1].end,
+            found=file.committed.slots,
+        )
+    file.cut_tail()
+
+
+def _sweep_temporary(layout: Layout) -> None:
+    for path in layout.build.iterdir():
+        _remove(path)
+    for path in layout.index.glob("*.tmp"):
+        _remove(path)
+
+
+def _sweep_unnamed(layout: Layout, tables: dict[str, TableState]) -> None:
+    if any(layout.snapshots.iterdir()):  # a published snapshot may name files the catalog no longer does
+        return
+    named = {layout.vector_file(v.source.identity.file) for t in tables.values() for v in t.vectors.values()}
+    named |= {layout.index_file(i.file) for t in tables.values() for i in t.indexes.values() if i.file is not None}
+    for path in (*layout.vectors.iterdir(), *layout.index.iterdir()):
+        if path not in named:
+            _log.info("deleting %s: no table names it", path)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        files.remove_tree(path)
+    else:
+        files.remove(path)
+
+
+def _read_format(layout: Layout, read_only: bool) -> Format:
+    if not layout.format.exists():
+        raise _corrupted(layout.format, "it is missing")
+    file = File(layout.format, "read")
+    try:
+        found = Format.decode(file.read_at(0, file.size), layout.format)
+    finally:
+        file.close()
+    if found.minor > FORMAT_MINOR and not read_only:
+        raise FormatVersionError(
+            f"{layout.root} was written by a newer vdb (format {found.major}.{found.minor})."
+            " Fix: upgrade vdb, or open with read_only=True.",
+            path=layout.format,
+            section="version",
+            expected=FORMAT_MINOR,
+            found=found.minor,
+        )
+    return found
+
+
+def _warn_on_network(root: Path) -> None:
+    kind = files.file_system(root)
+    if kind in _NETWORK:
+        _log.warning("%s is on a network file system (%s): locks and flushes may not hold there", root, kind)
+
+
+def _corrupted(path: Path, what: str) -> Corrupted:
+    return Corrupted(
+        f"{path} does not fit its database: {what}. Nothing was changed. Fix: restore the database from a backup.",
+        path=path,
+        section="contents",
+        found=what,
+    )

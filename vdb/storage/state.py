@@ -1,0 +1,120 @@
+"""The committed state of a database as values: who holds one sees it unchanged for as long as it likes.
+
+A commit makes a new state and swaps it in; the tables, row sets and views it did not touch are shared.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vdb.errors import InvalidArgument, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from vdb._core import RowSet
+    from vdb.storage.buffers import Growing
+    from vdb.storage.vectors import Vectors
+    from vdb.types import FloatMatrix, RowIds, TableSchema
+
+
+@dataclass(frozen=True)
+class VectorState:
+    """One vector column of a table state.
+
+    Attributes
+    ----------
+    source : Vectors
+        The file or buffer behind it; storage's own.
+    data : (next_slot, dim) float32, read-only
+        The vector of each slot; zeros where it is missing.
+    present : RowSet or None
+        The slots that have a vector; None: every slot.
+    """
+
+    source: Vectors
+    data: FloatMatrix
+    present: RowSet | None
+
+    def inverse_norms(self) -> npt.NDArray[np.float32]:
+        """1/|vector| of each slot, (next_slot,) float32; computed on first use and kept."""
+        return self.source.inverse_norms(self.data)
+
+
+@dataclass(frozen=True)
+class IndexRecord:
+    """A vector index as the catalog lists it; `file` is the uuid of its snapshot, None before the first one."""
+
+    name: str
+    table: str
+    column: str
+    kind: str
+    params: Mapping[str, int | float | str]
+    file: str | None = None
+    covers_slots: int = 0
+    covers_seq: int = 0
+
+
+@dataclass(frozen=True)
+class TableState:
+    """One table.
+
+    Attributes
+    ----------
+    id : int
+        Its number in the catalog.
+    next_slot : int
+        Slots given out so far, live and dead.
+    live : RowSet
+        The slots that hold a row, over the universe `next_slot`.
+    row_ids : (next_slot,) int64, read-only
+        The row id of each slot. That of a dead slot is its last one, or -1 after a reopen.
+    next_row_id : int
+        Above every row id given out so far.
+    row_id_buffer : Growing
+        What `row_ids` is a view of; storage's own.
+    """
+
+    id: int
+    schema: TableSchema
+    next_slot: int
+    live: RowSet
+    row_ids: RowIds
+    next_row_id: int
+    vectors: Mapping[str, VectorState]
+    indexes: Mapping[str, IndexRecord]
+    row_id_buffer: Growing[np.int64]
+
+
+@dataclass(frozen=True)
+class DatabaseState:
+    """Every table as of commit `seq`."""
+
+    seq: int
+    tables: Mapping[str, TableState]
+
+    def table(self, name: str) -> TableState:
+        """The table of that name, NotFound with the nearest names where there is none."""
+        table = self.tables.get(name)
+        if table is None:
+            raise NotFound(f"There is no table {name!r}. {_known('Tables', name, self.tables)}")
+        return table
+
+
+def check_columns(schema: TableSchema, names: Mapping[str, object] | tuple[str, ...]) -> None:
+    """InvalidArgument with the nearest name where the table lacks one of `names`."""
+    for name in names:
+        if name not in schema.by_name:
+            raise InvalidArgument(
+                f"Table {schema.name} has no column {name!r}. {_known('Columns', name, schema.by_name)}"
+            )
+
+
+def _known(what: str, name: str, names: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"{what}: {', '.join(names) or 'none'}." + (f" Did you mean {near[0]!r}?" if near else "")

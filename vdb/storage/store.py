@@ -1,0 +1,252 @@
+"""The facade of the storage layer: open a database, read its state, read and write rows, close it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from threading import get_ident
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from vdb.errors import Corrupted, InvalidArgument, InvalidState, NotFound, VdbError
+from vdb.storage import catalog, read, recovery
+from vdb.storage.connection import Engine, wrapped
+from vdb.storage.create import create, sweep_unfinished
+from vdb.storage.files import File, io_errors
+from vdb.storage.handle import Handle
+from vdb.storage.home import MemoryHome
+from vdb.storage.layout import Layout
+from vdb.storage.lock import DirectoryLock
+from vdb.storage.read import Reader
+from vdb.storage.recovery import Options
+from vdb.storage.state import DatabaseState, IndexRecord, TableState, VectorState
+from vdb.storage.transaction import WriteTransaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vdb.types import Predicate, Slots
+
+__all__ = [
+    "DatabaseState",
+    "IndexRecord",
+    "Reader",
+    "Store",
+    "TableState",
+    "VectorState",
+    "WriteTransaction",
+]
+
+_KNOWN_FILES: Final = (  # offset, bytes, what it is
+    (8, b"DUCK", "a DuckDB database"),
+    (0, b"SQLite format 3\0", "an SQLite database"),
+    (0, b"PAR1", "a Parquet file"),
+    (0, b"ARROW1", "an Arrow file"),
+)
+
+
+class Store:
+    """An open database. Any thread may use it; one transaction writes at a time."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] | None,
+        read_only: bool = False,
+        memory_limit: str | None = None,
+        threads: int | None = None,
+    ) -> Store:
+        """Open the database at `path`, creating it where there is none; in memory where `path` is None.
+
+        Parameters
+        ----------
+        read_only : bool
+            Write nothing at all; any number of processes may, while none writes.
+        memory_limit, threads :
+            DuckDB's settings, such as "2GB" and 2.
+
+        Raises
+        ------
+        Locked, NotFound (read-only and missing), InvalidArgument (not a database), Corrupted, MetadataLost,
+        FormatVersionError, DiskFull, AlreadyExists (created by somebody else at the same moment)
+        """
+        options = Options(read_only, memory_limit, threads)
+        if path is None:
+            return cls(_open_memory(options))
+        root = _checked_path(path)
+        with io_errors("open", root):
+            return cls(_open_directory(root, options))
+
+    @property
+    def path(self) -> Path | None:
+        """The database directory, None in memory."""
+        return self._handle.home.path
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written."""
+        return self._handle.home.read_only
+
+    @property
+    def uuid(self) -> str:
+        """The database's own name, 32 hexadecimal digits."""
+        return self._handle.home.uuid.hex
+
+    @property
+    def state(self) -> DatabaseState:
+        """The newest committed state; in a thread with an open transaction, that transaction's."""
+        handle = self._handle
+        if handle.ended is not None:  # a fork sets it too, in the child
+            handle.check()
+        transaction = handle.transaction
+        if transaction is not None and transaction.thread == get_ident():
+            return transaction.state
+        return handle.state
+
+    @property
+    def transaction(self) -> WriteTransaction | None:
+        """The open transaction of the calling thread."""
+        return self._handle.own_transaction()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the handle is of no more use: closed, failed, or inherited through a fork."""
+        return self._handle.ended is not None
+
+    def read(self) -> AbstractContextManager[Reader]:
+        """Open a session that sees one committed state in memory and in DuckDB; a transaction of this thread is one."""
+        return read.read(self._handle)
+
+    def matching(self, table: str, predicate: Predicate | None) -> tuple[DatabaseState, Slots]:
+        """The slots where `predicate` is TRUE and the state they belong to: a session for one question, but cheaper."""
+        return read.matching(self._handle, table, predicate)
+
+    def begin(self) -> WriteTransaction:
+        """Begin the write transaction, once no other thread has one.
+
+        InvalidState where the database is read-only or closed, or this thread is inside a transaction already.
+        """
+        handle = self._handle
+        handle.check()
+        if handle.home.read_only:
+            raise InvalidState("The database is open read-only. Fix: open it without read_only=True to write.")
+        if handle.own_transaction() is not None:
+            raise InvalidState("A transaction is open in this thread. Fix: transactions do not nest; use that one.")
+        handle.writer.acquire()
+        try:
+            handle.check()
+            handle.transaction = WriteTransaction(handle)
+        except BaseException as error:
+            handle.writer.release()
+            if isinstance(error, duckdb.Error):
+                raise wrapped(error, "a new transaction") from error
+            raise
+        return handle.transaction
+
+    def has_commit(self, seq: int) -> bool:
+        """Whether commit `seq` is in the database."""
+        self._handle.check()
+        with self._handle.reading():
+            return catalog.has_commit(self._handle.engine.cursor(), seq)
+
+    def save_index(self, write: Callable[[Path], object]) -> str | None:
+        """Let `write` make an index snapshot at a path; returns the uuid to list it under, None in memory.
+
+        It is durable on return, but swept at the next open unless a transaction lists it (`put_index`).
+        """
+        self._handle.check()
+        if self.read_only:
+            return None
+        with io_errors("save an index in", self.path or Path(":memory:")):
+            return self._handle.home.save_index(write)
+
+    def index_path(self, file: str) -> Path | None:
+        """Where the index snapshot of that uuid is, None where there is none."""
+        self._handle.check()
+        return self._handle.home.index_path(file)
+
+    def check(self) -> None:
+        """Compare all vectors with their checksums; Corrupted names the first damage."""
+        self._handle.check()
+        with self._handle.reading():
+            recovery.check_vectors(self._handle)
+
+    def close(self) -> None:
+        """Wait for running calls, fold the log into the catalog and let go of the directory; again does nothing."""
+        self._handle.close()
+
+    def __del__(self) -> None:
+        with suppress(VdbError, OSError, AttributeError):
+            self._handle.close(abort=True)
+
+
+def _open_memory(options: Options) -> Handle:
+    if options.read_only:
+        raise InvalidArgument('A ":memory:" database starts empty and cannot be read-only. Fix: drop read_only=True.')
+    engine = Engine.open(None, False, options.memory_limit, options.threads)
+    catalog.create(engine.cursor())
+    return Handle(MemoryHome(), engine, DatabaseState(0, {}), 0)
+
+
+def _open_directory(root: Path, options: Options) -> Handle:
+    layout = Layout(root)
+    lock = _create_if_free(layout, options.read_only) or DirectoryLock.acquire(layout.lock, options.read_only)
+    try:
+        if not options.read_only:
+            sweep_unfinished(root)
+        return recovery.open_directory(layout, lock, options)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _create_if_free(layout: Layout, read_only: bool) -> DirectoryLock | None:
+    """Create the database where its place is free and return the lock; None where one is there."""
+    root = layout.root
+    if root.exists() and not root.is_dir():
+        raise InvalidArgument(
+            f"{root} is {_what_file(root)}; a vdb database is a directory. Fix: choose another path, and load its rows."
+        )
+    held = sorted(path.name for path in root.iterdir()) if root.exists() else []
+    if layout.format.name in held:
+        return None
+    if layout.catalog.name in held and layout.lock.name in held:
+        raise Corrupted(f"{layout.format} is missing. Fix: restore the database from a backup.", path=layout.format)
+    if held:
+        raise InvalidArgument(
+            f"{root} is not a vdb database: it holds {', '.join(held[:3])}{' ...' if len(held) > 3 else ''}."
+            " Fix: choose a path that does not exist or an empty directory."
+        )
+    if read_only:
+        raise NotFound(f"There is no database at {root}. Fix: correct the path, or open without read_only=True.")
+    if not root.parent.is_dir():
+        raise InvalidArgument(f"There is no directory {root.parent} to create {root.name} in. Fix: create it first.")
+    return create(root)
+
+
+def _checked_path(path: str | os.PathLike[str]) -> Path:
+    try:
+        text = os.fspath(path)
+    except TypeError:
+        text = ""
+    if not isinstance(text, str) or text == "" or "\0" in text:
+        raise InvalidArgument(
+            f"A database path must be a non-empty string or path, got {path!r}. Fix: name a directory."
+        )
+    return Path(os.path.realpath(text))
+
+
+def _what_file(path: Path) -> str:
+    if not path.is_file():
+        return "not a directory"
+    file = File(path, "read")
+    try:
+        head = file.read_at(0, 32)
+    finally:
+        file.close()
+    return next((name for at, magic, name in _KNOWN_FILES if head[at:].startswith(magic)), "a file")

@@ -1,0 +1,248 @@
+"""A write transaction: one over the catalog, the user's tables and the vector files.
+
+Each operation checks what can be checked, then changes DuckDB inside its open transaction and appends vectors as
+pending, and last replaces this transaction's table state. What fails after the checks leaves the transaction good for
+`rollback` only.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from vdb._core import RowSet
+from vdb.errors import AlreadyExists, InvalidArgument, InvalidState, NotFound, VdbError
+from vdb.storage import catalog, change, commit, insert, rows
+from vdb.storage.buffers import Growing
+from vdb.storage.commit import Pending
+from vdb.storage.connection import FATAL, wrapped
+from vdb.storage.files import translated
+from vdb.storage.read import Reader
+from vdb.storage.state import DatabaseState, IndexRecord, TableState, VectorState
+from vdb.storage.vector_header import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from vdb.storage.batch import Batch
+    from vdb.storage.handle import Handle
+    from vdb.types import Slots, TableSchema, VectorColumn
+
+_REFUSALS = (InvalidArgument, AlreadyExists, NotFound, InvalidState)  # raised by checks, before anything changes
+
+
+class WriteTransaction(Reader):
+    """The one open write transaction. As a context manager it commits, or rolls back where the body raises.
+
+    Reads through it, and `Store.state` in its thread, include what it has written.
+    """
+
+    def __init__(self, handle: Handle) -> None:
+        super().__init__(handle, handle.engine.writer)
+        self.thread = threading.get_ident()
+        self._failed = False
+        self._done = False
+        self._state = handle.state
+        self._pending = Pending(handle, self._cursor, dict(handle.state.tables))
+        self._cursor.execute("BEGIN")
+
+    @property
+    def state(self) -> DatabaseState:
+        """What was committed before it, with what it has written."""
+        return self._state
+
+    def create_table(self, schema: TableSchema) -> None:
+        """Create an empty table. AlreadyExists where its name is taken, in any case of letters."""
+        with self._changing(f"to create table {schema.name}"):
+            taken = {name.casefold(): name for name in self._pending.tables}
+            if (name := taken.get(schema.name.casefold())) is not None:
+                raise AlreadyExists(f"There is a table {name!r} already. Fix: choose another name, or drop it first.")
+            rows.create(self._cursor, schema)
+            table = TableState(
+                id=self._handle.next_table_id(),
+                schema=schema,
+                next_slot=0,
+                live=RowSet.none(0),
+                row_ids=np.empty(0, np.int64),
+                next_row_id=0,
+                vectors={},
+                indexes={},
+                row_id_buffer=Growing(np.int64),
+            )
+            table = replace(table, vectors={column.name: self._new_vectors(table, column) for column in schema.vectors})
+            catalog.add_table(self._cursor, table)
+            self._pending.changed_schema = True
+            self._put(table)
+
+    def drop_table(self, name: str) -> None:
+        """Drop a table with its rows, vectors and indexes."""
+        with self._changing(f"to drop table {name}"):
+            table = self._state.table(name)
+            self._handle.home.make_room()
+            rows.drop(self._cursor, table.schema)
+            catalog.remove_table(self._cursor, table)
+            self._pending.dropped += [column.source for column in table.vectors.values()]
+            self._pending.changed_schema = True
+            del self._pending.tables[name]
+            self._refresh()
+
+    def insert(self, table: str, batch: Batch) -> int:
+        """Add the rows of a batch and return their number.
+
+        AlreadyExists where a key is taken or comes twice, InvalidArgument for unknown columns, NULL where none may be,
+        and values that do not cast to the column's type.
+        """
+        with self._changing(f"the batch for table {table}"):
+            self._put(insert.insert(self._cursor, self._state.table(table), batch))
+        return batch.n
+
+    def upsert(self, table: str, batch: Batch, on: str) -> int:
+        """Add the rows of a batch, replacing those with the same primary key `on`, and return their number.
+
+        A replaced row keeps its row id and what the batch has no column for.
+        """
+        with self._changing(f"the batch for table {table}"):
+            state = self._state.table(table)
+            if state.schema.key is None or on != state.schema.key:
+                key = state.schema.key or "none; declare one as PRIMARY KEY when creating the table"
+                raise InvalidArgument(f"upsert needs the primary key of table {table} (it is: {key}), got on={on!r}.")
+            self._put(insert.upsert(self._cursor, state, batch))
+        return batch.n
+
+    def update(
+        self,
+        table: str,
+        slots: Slots,
+        values: Mapping[str, object],
+        vectors: Mapping[str, npt.NDArray[np.float32] | None] | None = None,
+    ) -> int:
+        """Set columns of the live rows among `slots` and return how many there were.
+
+        `values` are attributes; `vectors` gives one (dim,) float32 row, or None to remove it, for all of them.
+        """
+        with self._changing(f"the new values for table {table}"):
+            state, n = change.update(self._cursor, self._state.table(table), slots, values, vectors or {})
+            self._put(state)
+        return n
+
+    def delete(self, table: str, slots: Slots) -> int:
+        """Delete the live rows among `slots` and return how many there were."""
+        with self._changing(f"to delete from table {table}"):
+            self._handle.home.make_room()
+            state, n = change.delete(self._cursor, self._state.table(table), slots)
+            self._put(state)
+        return n
+
+    def put_index(self, record: IndexRecord) -> None:
+        """List an index, or replace the record of that name."""
+        with self._changing(f"to list index {record.name}"):
+            table = self._state.table(record.table)
+            if record.column not in table.vectors:
+                raise InvalidArgument(f"{record.table}.{record.column} is not a vector column. Fix: index one that is.")
+            catalog.put_index(self._cursor, table.id, record)
+            self._put(replace(table, indexes={**table.indexes, record.name: record}))
+
+    def drop_index(self, table: str, name: str) -> None:
+        """Forget an index; its snapshot goes with the commit."""
+        with self._changing(f"to drop index {name}"):
+            state = self._state.table(table)
+            if name not in state.indexes:
+                known = ", ".join(state.indexes) or "none"
+                raise NotFound(f"Table {table} has no index {name!r}. Indexes: {known}.")
+            catalog.remove_index(self._cursor, state.id, name)
+            self._put(replace(state, indexes={k: v for k, v in state.indexes.items() if k != name}))
+
+    def commit(self) -> int:
+        """Make everything durable and visible; returns the sequence number of the commit.
+
+        DiskFull where there was no room: nothing was changed. CommitOutcomeUnknown where a flush failed.
+        """
+        self._check()
+        try:
+            if self._pending.is_empty:
+                commit.roll_back(self._pending)
+                return self._handle.state.seq
+            return commit.commit(self._pending)
+        finally:
+            self._end()
+
+    def rollback(self) -> None:
+        """Forget everything; a second call does nothing."""
+        if not self._done and not self._handle.is_inherited:
+            try:
+                commit.roll_back(self._pending)
+            finally:
+                self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._done:
+            return
+        if kind is None and not self._failed:
+            self.commit()
+            return
+        self.rollback()
+        if kind is None:
+            raise InvalidState("A call of this transaction failed, so all of it was rolled back.")
+
+    @contextmanager
+    def _changing(self, what: str) -> Iterator[None]:
+        self._check()
+        try:
+            yield
+        except _REFUSALS:
+            raise
+        except duckdb.Error as error:
+            self._failed = True
+            if isinstance(error, FATAL):
+                self._handle.end(f"DuckDB failed: {error}. Fix: close the database and open it again.")
+            raise wrapped(error, what) from error
+        except OSError as error:
+            self._failed = True
+            if isinstance(error, VdbError):
+                raise
+            raise translated(error, "write", self._handle.home.path) from error
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _check(self) -> None:
+        self._handle.check()
+        if self._done:
+            raise InvalidState("This transaction has ended. Fix: begin another one.")
+        if self.thread != threading.get_ident():
+            raise InvalidState("This transaction belongs to another thread. Fix: write in the thread that began it.")
+        if self._failed:
+            raise InvalidState("An earlier call of this transaction failed. Fix: roll it back and begin another one.")
+
+    def _new_vectors(self, table: TableState, column: VectorColumn) -> VectorState:
+        number = table.schema.columns.index(column)
+        home = self._handle.home
+        source = home.new_vectors(Identity(home.uuid, uuid.uuid4(), table.id, number, column.dim))
+        self._pending.created.append(source)
+        return VectorState(source, source.view(0), None)
+
+    def _put(self, table: TableState) -> None:
+        self._pending.tables[table.schema.name] = table
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self._state = DatabaseState(self._handle.state.seq, dict(self._pending.tables))
+
+    def _end(self) -> None:
+        if not self._done:
+            self._done = True
+            self._handle.transaction = None
+            self._handle.writer.release()
