@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from types import TracebackType
-from typing import Any
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from vdb.errors import InvalidArgument
 from vdb.index.manager import IndexManager
+from vdb.index.spec import check_integer, check_name
 from vdb.query.execute import Executor
 from vdb.storage.batch import make_batch
 from vdb.storage.infer import infer_schema
 from vdb.storage.schema import parse_schema
 from vdb.storage.store import Store, WriteTransaction
 from vdb.table import Table
-from vdb.types import Metric
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    import numpy.typing as npt
+    from typing_extensions import Self
+
+    from vdb.types import Metric
 
 
 def connect(
@@ -136,7 +141,7 @@ class Database:
 
     def table(self, name: str) -> Table:
         """Return a table; NotFound with the nearest name where there is none."""
-        self.store.state.table(name)
+        self.store.state.table(check_name("a table", name))
         return Table(self, name)
 
     def tables(self) -> list[str]:
@@ -145,7 +150,7 @@ class Database:
 
     def drop_table(self, name: str) -> None:
         """Drop a table with its rows, vectors and indexes."""
-        with self.writing(name) as transaction:
+        with self.writing(check_name("a table", name)) as transaction:
             transaction.drop_table(name)
 
     @contextmanager
@@ -173,7 +178,7 @@ class Database:
 
     def has_commit(self, seq: int) -> bool:
         """Whether commit `seq` is in the database: what to ask after `CommitOutcomeUnknown`."""
-        return self.store.has_commit(seq)
+        return self.store.has_commit(check_integer("seq", seq))
 
     def check(self) -> None:
         """Compare every vector with its checksum; Corrupted names the first damage."""
@@ -185,7 +190,7 @@ class Database:
             self.indexes.save()
         self.store.close()
 
-    def __enter__(self) -> Database:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

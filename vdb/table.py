@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from vdb import _core
 from vdb.arrays import as_matrix
-from vdb.errors import InvalidArgument, NotFound
-from vdb.index.spec import HNSW
+from vdb.errors import InvalidArgument, NotFound, VdbError
+from vdb.index.spec import HNSW, check_name
 from vdb.query.parse import parse_predicate
-from vdb.query.request import SearchOptions, choose_column, make_request, shown_columns
+from vdb.query.request import SearchOptions, choose_column, make_request, parse_where, shown_columns
 from vdb.query.result import Hits, Rows
 from vdb.storage.batch import make_batch
 from vdb.types import Metric, TableSchema, VectorColumn
@@ -70,7 +70,10 @@ class Table:
         return self._state.live.count
 
     def __repr__(self) -> str:
-        state = self._state
+        try:
+            state = self._state
+        except VdbError as error:  # a debugger may ask after the close
+            return f"<vdb.Table {self._name}: {error}>"
         columns = ", ".join(f"{column.name} {column.type}" for column in state.schema.columns)
         return f"<vdb.Table {self._name}: {state.live.count:,} rows ({columns})>"
 
@@ -115,8 +118,10 @@ class Table:
         predicate = parse_predicate(_demanded(where, "update"), params, schema)
         attributes: dict[str, object] = {}
         vectors: dict[str, npt.NDArray[np.float32] | None] = {}
+        if not isinstance(values, Mapping):
+            raise InvalidArgument(f"update needs a dict, got {values!r:.80}.\n  Fix: pass {{'column': value}}.")
         for name, value in values.items():
-            column = schema.by_name.get(name)
+            column = schema.by_name.get(check_name("a column to update", name))
             if isinstance(column, VectorColumn):
                 vectors[name] = _one_vector(schema, column, value)
             else:
@@ -133,11 +138,14 @@ class Table:
             raise InvalidArgument("delete got both where and ids.\n  Fix: pass one of them.")
         if ids is None:
             predicate = parse_predicate(_demanded(where, "delete"), params, self.schema)
+        else:
+            parse_where(None, params, self.schema)
+            keys, _ = _as_keys(ids)
         with self._database.writing(self._name) as transaction:
             if ids is None:
                 slots = transaction.slots(self._name, predicate)
             else:
-                slots = _found(transaction.slots_of_keys(self._name, _as_list(ids)))
+                slots = _found(transaction.slots_of_keys(self._name, keys))
             return transaction.delete(self._name, slots)
 
     def get(self, ids: Any, select: Sequence[str] | None = None) -> Any:
@@ -147,9 +155,9 @@ class Table:
         there is no such row.
         """
         columns = shown_columns(self.schema, select)
-        single = isinstance(ids, (str, bytes)) or np.ndim(ids) == 0
+        keys, single = _as_keys(ids)
         with self._database.store.read() as session:
-            slots = session.slots_of_keys(self._name, [ids] if single else ids)
+            slots = session.slots_of_keys(self._name, keys)
             state = session.state.table(self._name)
         rows = Rows(_found(slots), columns, self._database.executor.source(state))
         if not single:
@@ -160,9 +168,9 @@ class Table:
 
     def count(self, where: str | None = None, params: object = None) -> int:
         """Return the number of rows, or of those where the predicate is TRUE."""
-        if where is None:
+        predicate = parse_where(where, params, self.schema)
+        if predicate is None:
             return len(self)
-        predicate = parse_predicate(where, params, self.schema)
         return len(self._database.store.matching(self._name, predicate)[1])
 
     def search(
@@ -286,15 +294,29 @@ def _one_vector(schema: TableSchema, column: VectorColumn, value: Any) -> npt.ND
     if value is None:
         return None
     what = f"{schema.name}.{column.name}"
-    vector: npt.NDArray[np.float32] = as_matrix(np.asarray(value)[None], column.dim, what)[0]
+    vector: npt.NDArray[np.float32] = as_matrix([value], column.dim, what)[0]
     if column.metric == "cosine" and not vector.any():
-        raise InvalidArgument(f"{what} is measured by cosine, and a zero vector has no direction.\n  Fix: pass another.")
+        raise InvalidArgument(
+            f"the new vector for {what} is zero, which has no direction for cosine.\n  Fix: pass another, or None."
+        )
     return vector
 
 
-def _as_list(ids: Any) -> Any:
-    return [ids] if isinstance(ids, (str, bytes)) or np.ndim(ids) == 0 else ids
+def _as_keys(ids: Any) -> tuple[Any, bool]:
+    """The ids as a flat sequence, and whether the caller gave a single one."""
+    if isinstance(ids, (str, bytes)):
+        return [ids], True
+    if not isinstance(ids, (Sequence, np.ndarray)) and isinstance(ids, Iterable) and not hasattr(ids, "__array__"):
+        ids = list(ids)
+    try:
+        dimensions = np.ndim(ids)
+    except ValueError:  # ragged
+        dimensions = 2
+    if dimensions > 1:
+        raise InvalidArgument("ids are nested.\n  Fix: pass one id, or a flat list of them.")
+    return ([ids], True) if dimensions == 0 else (ids, False)
 
 
 def _found(slots: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    return slots[slots != _core.ABSENT_SLOT]
+    found: npt.NDArray[np.uint32] = slots[slots != _core.ABSENT_SLOT]
+    return found

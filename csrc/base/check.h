@@ -7,19 +7,19 @@
 
 #include "base/error.h"
 
-#define VDB_CHECK(condition, message)                              \
-  do {                                                             \
-    if (!(condition)) throw ::vdb::InvalidArgument(message);       \
+#define VDB_CHECK(condition, message)                        \
+  do {                                                       \
+    if (!(condition)) throw ::vdb::InvalidArgument(message); \
   } while (false)
 
 #ifdef NDEBUG
 #define VDB_ASSERT(condition) static_cast<void>(sizeof(!(condition)))
 #else
-#define VDB_ASSERT(condition)                                                           \
-  do {                                                                                  \
-    if (!(condition)) {                                                                 \
+#define VDB_ASSERT(condition)                                                                \
+  do {                                                                                       \
+    if (!(condition)) {                                                                      \
       std::fprintf(stderr, "%s:%d: broken invariant: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                     \
-    }                                                                                   \
+      std::abort();                                                                          \
+    }                                                                                        \
   } while (false)
 #endif

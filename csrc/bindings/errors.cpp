@@ -11,9 +11,7 @@ namespace py = pybind11;
 
 py::object error_class(const char* name) { return py::module_::import("vdb.errors").attr(name); }
 
-void raise(const char* name, const std::exception& error) {
-  PyErr_SetString(error_class(name).ptr(), error.what());
-}
+void raise(const char* name, const std::exception& error) { PyErr_SetString(error_class(name).ptr(), error.what()); }
 
 void raise_damage(const char* name, const Corrupted& error) {
   const Damage& damage = error.damage;

@@ -40,6 +40,16 @@ struct SearchArgs {
   std::size_t threads;
 };
 
+// Without the GIL: a running extend() holds the lock this waits for and needs the GIL to report progress.
+Array<Slot> neighbors(Hnsw& graph, Slot slot, std::size_t level) {
+  std::vector<Slot> found;
+  {
+    const py::gil_scoped_release release;
+    found = graph.neighbors(slot, level);
+  }
+  return to_array(found);
+}
+
 py::tuple search(Hnsw& graph, const OwnedView& owned, const Array<float>& queries, const SearchArgs& args) {
   QueryBatch batch = query_batch(owned, queries, args.k, args.rows, args.threads);
   AnswerArrays answers(batch.nq, args.k);
@@ -72,9 +82,9 @@ void register_hnsw(py::module_& module) {
           },
           py::arg("view"), py::arg("queries").noconvert(), py::arg("k"), py::arg("ef"), py::arg("rows") = py::none(),
           py::arg("pool") = 0, py::arg("budget") = 0, py::arg("limit") = py::none(), py::arg("threads") = 1)
-      .def("check", [](Hnsw& graph) { graph.check("index"); }, no_gil)
-      .def("neighbors", [](Hnsw& graph, Slot slot, std::size_t level) { return to_array(graph.neighbors(slot, level)); },
-           py::arg("slot"), py::arg("level") = 0)
+      .def(
+          "check", [](Hnsw& graph) { graph.check("index"); }, no_gil)
+      .def("neighbors", &neighbors, py::arg("slot"), py::arg("level") = 0)
       .def_property_readonly("covered", &Hnsw::covered)
       .def_property_readonly("size", &Hnsw::nodes)
       .def_property_readonly("dim", [](const Hnsw& graph) { return graph.params().dim; })

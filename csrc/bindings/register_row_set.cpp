@@ -26,9 +26,8 @@ void register_row_set(py::module_& module) {
       .def_property_readonly("count", &RowSet::count)
       .def_property_readonly("size", &RowSet::size)
       .def("__len__", &RowSet::count)
-      .def("__contains__", [](const RowSet& set, std::size_t slot) {
-        return slot < set.size() && set.contains(static_cast<Slot>(slot));
-      })
+      .def("__contains__", [](const RowSet& set,
+                              std::size_t slot) { return slot < set.size() && set.contains(static_cast<Slot>(slot)); })
       .def(py::self == py::self)
       .def(py::self & py::self)
       .def(py::self | py::self)

@@ -2,11 +2,13 @@
 // Distances are those the search orders by; reported() turns one into what the user sees.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <span>
 
-#include "base/aligned_buffer.h"
 #include "base/prefetch.h"
 #include "core/vectors.h"
 #include "simd/kernels.h"
@@ -21,15 +23,16 @@ inline float ordered(float distance) noexcept {
 class BoundQuery {
  public:
   BoundQuery(const VectorView& view, const float* query) noexcept
-      : view_(view), query_(query), row_lines_((view.dim * sizeof(float) + kCacheLineBytes - 1) / kCacheLineBytes) {}
+      : view_(view), query_(query) {}
 
   const float* row(Slot slot) const noexcept { return view_.row(slot); }
-  void prefetch_row(Slot slot) const noexcept { prefetch_lines(view_.row(slot), row_lines_); }
+  // The first lines only: they start the hardware's own prefetch, and asking for all would fill the core's miss buffers
+  // and stall (bench/micro/gather.py).
+  void prefetch_row(Slot slot) const noexcept { prefetch_lines(view_.row(slot), 2); }
 
  protected:
   VectorView view_;
   const float* query_;
-  std::size_t row_lines_;
 };
 
 class L2Distance : public BoundQuery {
@@ -115,6 +118,22 @@ decltype(auto) with_distance(const VectorView& view, const float* query, Visitor
     case Metric::kInnerProduct: break;
   }
   return visitor(InnerProductDistance(view, query));
+}
+
+// Calls visit(slot, distance) for each of `slots` in order, four rows at a time so that their cache misses overlap.
+template <class Distance, class Visit>
+void for_each_distance(const Distance& distance, std::span<const Slot> slots, Visit&& visit) {
+  constexpr std::size_t kWidth = 4;
+  const std::size_t n = slots.size();
+  for (std::size_t i = 0; i < std::min(n, kWidth); ++i) distance.prefetch_row(slots[i]);
+  for (std::size_t i = 0; i < n; i += kWidth) {
+    for (std::size_t j = i + kWidth; j < std::min(n, i + 2 * kWidth); ++j) distance.prefetch_row(slots[j]);
+    std::array<Slot, kWidth> four;
+    for (std::size_t j = 0; j < kWidth; ++j) four[j] = slots[std::min(i + j, n - 1)];
+    std::array<float, kWidth> distances;
+    distance.x4(four.data(), distances.data());
+    for (std::size_t j = 0; j < std::min(kWidth, n - i); ++j) visit(four[j], distances[j]);
+  }
 }
 
 }  // namespace vdb

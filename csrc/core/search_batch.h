@@ -13,11 +13,11 @@
 namespace vdb {
 
 struct QueryBatch {
-  const float* queries;        // (nq, dim)
+  const float* queries;  // (nq, dim)
   std::size_t nq;
   std::size_t k;
-  const RowSet* rows;          // allowed slots; null allows all
-  std::size_t threads;         // 0: all
+  const RowSet* rows;   // allowed slots; null allows all
+  std::size_t threads;  // 0: all
   CancelToken* cancel;
 };
 

@@ -9,7 +9,7 @@ namespace vdb {
 struct SearchStats {
   std::uint64_t distances = 0;
   std::uint64_t hops = 0;                // nodes expanded
-  std::vector<std::uint32_t> exhausted;  // numbers of the queries stopped by their distance budget
+  std::vector<std::uint32_t> exhausted;  // numbers of the queries stopped by their distance budget, ascending
 
   SearchStats& operator+=(const SearchStats& other) {
     distances += other.distances;

@@ -10,7 +10,7 @@
 namespace vdb {
 
 struct VectorView {
-  const float* data = nullptr;           // (n, dim), row after row
+  const float* data = nullptr;  // (n, dim), row after row
   std::size_t n = 0;
   std::size_t dim = 0;
   Metric metric = Metric::kL2;

@@ -58,7 +58,7 @@ void FileWriter::finish() {
 std::vector<unsigned char> read_file(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) throw IoError("cannot open", path, errno);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.get(), &status) != 0) throw IoError("cannot examine", path, errno);
   if (!S_ISREG(status.st_mode)) throw IoError("not a regular file", path, EINVAL);
   std::vector<unsigned char> bytes(static_cast<std::size_t>(status.st_size));

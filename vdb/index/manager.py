@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vdb import _core
-from vdb.errors import AlreadyExists, Corrupted, InvalidArgument, InvalidState
-from vdb.index.spec import HNSW
+from vdb.errors import AlreadyExists, Corrupted, InvalidArgument, InvalidState, VdbError
+from vdb.index.spec import HNSW, check_name
 from vdb.storage.state import IndexRecord
 
 if TYPE_CHECKING:
@@ -67,13 +67,16 @@ class IndexManager:
             known = ", ".join(state.vectors)
             raise InvalidArgument(f"{table}.{column} is not a vector column. Vector columns: {known}.")
         declared = state.schema.by_name[column]
-        record = IndexRecord(name or f"{table}_{column}_{spec.kind}", table, column, spec.kind, spec.params(declared.metric))  # type: ignore[union-attr]
-        if record.name in state.indexes:
-            raise AlreadyExists(f"Table {table} has an index {record.name!r}. Fix: drop it first, or pass name=.")
+        chosen = f"{table}_{column}_{spec.kind}" if name is None else check_name("the name of an index", name)
+        record = IndexRecord(chosen, table, column, spec.kind, spec.params(declared.metric))  # type: ignore[union-attr]
+        if progress is not None and not callable(progress):
+            raise InvalidArgument(f"progress must be callable, got {progress!r}.\n  Fix: pass f(done, total), or None.")
+        _check_free(record, state)
         graph = _new_graph(record, state)
         self._extend(graph, record, state, progress)
         record = self._saved(graph, record, state)
         with self._store.begin() as transaction:
+            _check_free(record, transaction.state.table(table))  # building takes long enough for another to be there
             transaction.put_index(record)
         self._slot(state.id, record.name).graph = graph
         self.follow(table)
@@ -99,7 +102,10 @@ class IndexManager:
             return graph
         with slot.lock:
             if slot.graph is None:
-                slot.graph = self._load(record, state) or self._rebuild(record, state)
+                # Rows of an open transaction may be rolled back, and their slots given to others: never index those.
+                newest = self._store.committed.tables.get(record.table)
+                committed = newest if newest is not None and newest.id == state.id else state
+                slot.graph = self._load(record, committed) or self._rebuild(record, committed)
             return slot.graph
 
     def follow(self, *tables: str) -> None:
@@ -116,7 +122,17 @@ class IndexManager:
                     self._extend(graph, record, state)
 
     def save(self) -> None:
-        """Save every graph that covers more than its snapshot, in one commit."""
+        """Save every graph that covers more than its snapshot, in one commit.
+
+        A failure is logged: what a snapshot lacks is indexed again when it is loaded.
+        """
+        if self._store.transaction is None and self._store.path is not None:
+            try:
+                self._save_grown()
+            except (VdbError, OSError) as error:
+                _log.warning("the indexes of %s were not saved: %s", self._store.path, error)
+
+    def _save_grown(self) -> None:
         state = self._store.state
         grown = []
         for table in state.tables.values():
@@ -124,7 +140,7 @@ class IndexManager:
                 graph = self._slot(table.id, record.name).graph
                 if graph is not None and (record.file is None or graph.covered > record.covers_slots):
                     grown.append(self._saved(graph, record, table))
-        if grown and self._store.path is not None:
+        if grown:
             with self._store.begin() as transaction:
                 for record in grown:
                     transaction.put_index(record)
@@ -195,6 +211,11 @@ class IndexManager:
         return json.dumps(parts, sort_keys=True).encode()
 
 
+def _check_free(record: IndexRecord, state: TableState) -> None:
+    if record.name in state.indexes:
+        raise AlreadyExists(f"Table {record.table} has an index {record.name!r}. Fix: drop it first, or pass name=.")
+
+
 def _new_graph(record: IndexRecord, state: TableState) -> _core.Hnsw:
     spec = HNSW.from_params(record.params)
     assert spec.metric is not None
@@ -211,4 +232,3 @@ def vector_view(state: TableState, column: str, metric: Metric) -> _core.VectorV
 def nonzero(state: TableState, column: str) -> _core.RowSet:
     """The slots whose vector has a direction: cosine is undefined for the others."""
     return _core.RowSet.from_bools(np.isfinite(state.vectors[column].inverse_norms()))
-

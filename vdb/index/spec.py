@@ -5,12 +5,14 @@ A spec is checked when it is made, so a wrong option is an error where it was wr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from vdb.errors import InvalidArgument
 from vdb.types import METRICS, Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,13 @@ def check_option(name: str, value: object, option: Option) -> int:
             f"  {name}: {option.meaning}; {option.default} by default."
         )
     return number
+
+
+def check_name(what: str, value: object) -> str:
+    """`value` where it is a string with something in it."""
+    if isinstance(value, str) and value.strip():
+        return value
+    raise InvalidArgument(f"{what} must be a name, got {value!r}.\n  Fix: pass a string that is not empty.")
 
 
 def check_integer(name: str, value: object) -> int:

@@ -16,6 +16,8 @@ MAX_DEPTH: Final = 150  # of nodes; json needs three Python frames for each
 MAX_BRACKETS: Final = 100  # open at once; DuckDB's parser takes cubic time in those that never close
 MAX_SIGNS: Final = 32  # in a row, likewise
 MAX_NAME_PARTS: Final = 4
+MAX_CASE_OPERAND: Final = 32  # tokens of x in CASE x WHEN: the parser copies it for each WHEN
+MAX_PATTERN: Final = 2_000  # size of all regular expressions together
 
 # Reserved words that no expression needs: nested WITH costs DuckDB's parser exponential time, WINDOW parses to nothing.
 CLAUSES: Final = frozenset({"select", "with", "window"})
@@ -106,6 +108,8 @@ FUNCTIONS: Final = _names(
     "make_date last_day epoch epoch_ms strftime",
     "to_years to_quarters to_months to_weeks to_days to_hours to_minutes to_seconds to_milliseconds to_microseconds",
 )
+
+REGULAR_EXPRESSIONS: Final = frozenset({"regexp_matches", "regexp_full_match"})
 
 # Every spelling of a type that a cast may name, and the one it is rendered as.
 SCALAR_TYPES: Final = {

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
+from vdb.query import allow
+from vdb.query.pattern import pattern_size
 from vdb.query.syntax import HEAD, ORIGIN, Places, ask
 from vdb.storage.connection import parser_connection
 from vdb.types import Column
 
 if TYPE_CHECKING:
     from vdb.errors import PredicateError
-    from vdb.query.confine import Findings, Literal
+    from vdb.query.confine import Findings, Literal, Pattern
     from vdb.query.parameters import Values
     from vdb.query.source import Source
 
@@ -72,12 +74,12 @@ def bind(predicate: Rendered, values: Values) -> None:
 
 
 def check_values(predicate: Rendered, values: Values) -> None:
-    """Refuse a text or list that does not read as the type it is compared with or cast to.
+    """Check what the types do not tell of the values.
 
     Raises
     ------
     PredicateError
-        Naming the first such value.
+        A text or list does not read as the type it is compared with or cast to, or the regular expressions are huge.
     """
     for literal in predicate.findings.literals:
         value = _value_of(literal, values)
@@ -92,9 +94,18 @@ def check_values(predicate: Rendered, values: Values) -> None:
             raise predicate.source.error(
                 f"{value!r:.80} cannot be read as {literal.type}{of_column}.", literal.at, "Fix: correct the value."
             )
+    size = 0
+    for pattern in predicate.findings.patterns:
+        size += pattern_size(str(_value_of(pattern, values)))
+        if size > allow.MAX_PATTERN:
+            raise predicate.source.error(
+                f"the regular expressions have about {size:,} states; at most {allow.MAX_PATTERN:,} are matched.",
+                pattern.at,
+                "Fix: count less in {} or write + or *.",
+            )
 
 
-def _value_of(literal: Literal, values: Values) -> object:
+def _value_of(literal: Literal | Pattern, values: Values) -> object:
     if literal.parameter is None:
         return literal.text
     return values[literal.parameter] if isinstance(values, dict) else values[int(literal.parameter) - 1]

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 
 from vdb.query import allow
-from vdb.query.scan import too_deep
 from vdb.query.source import fold
 from vdb.query.syntax import ORIGIN, Node
+from vdb.query.tokens import too_deep
 from vdb.storage.schema import did_you_mean
 from vdb.types import VectorColumn
 
@@ -44,13 +44,23 @@ class Literal:
     column: str | None = None
 
 
+@dataclass(frozen=True)
+class Pattern:
+    """A regular expression, or the parameter that holds it."""
+
+    text: str | None
+    parameter: str | None
+    at: int | None
+
+
 @dataclass
 class Findings:
-    """What the walk saw: columns by their own names, the first place of each parameter, literals to check."""
+    """What the walk saw: columns by their own names, the first place of each parameter, values still to check."""
 
     columns: set[str] = field(default_factory=set)
     parameters: dict[str, int] = field(default_factory=dict)
     literals: list[Literal] = field(default_factory=list)
+    patterns: list[Pattern] = field(default_factory=list)
 
 
 def confine(root: Node, source: Source) -> Findings:
@@ -62,11 +72,11 @@ def confine(root: Node, source: Source) -> Findings:
         Some node is not allowed.
     """
     gate = _Gate(source)
-    stack: list[tuple[Node, Node | None, int]] = [(root, None, 1)]
+    stack: list[tuple[Node, Node | None, int, int]] = [(root, None, 1, 1)]
     seen = 0
     while stack:
-        node, parent, depth = stack.pop()
-        seen += 1
+        node, parent, depth, copies = stack.pop()
+        seen += copies
         if seen > allow.MAX_NODES:
             raise source.error(
                 f"the predicate has more than {allow.MAX_NODES:,} parts.",
@@ -75,7 +85,10 @@ def confine(root: Node, source: Source) -> Findings:
         if depth > allow.MAX_DEPTH:
             raise too_deep(source)
         gate.check(node, parent)
-        stack += [(child, node, depth + 1) for child in reversed(_children(node))]
+        twice = node["input"] if node["class"] == "BETWEEN" else None  # DuckDB compares a copy of it with each end
+        stack += [
+            (child, node, depth + 1, copies * 2 if child is twice else copies) for child in reversed(_children(node))
+        ]
     return gate.findings
 
 
@@ -155,6 +168,8 @@ class _Gate:
                 node, f"{folded} takes its arguments in order, without DISTINCT, ORDER BY, FILTER or names"
             )
         self._require(node["qualified_name"] == {"path": [name]}, node)
+        if folded in allow.REGULAR_EXPRESSIONS:
+            self._note_pattern(node)
         node["function_name"] = folded
         node["qualified_name"] = {"path": [folded]}
 
@@ -210,6 +225,15 @@ class _Gate:
             self.findings.literals.append(Literal(node["literal"]["text"], None, kind, at, column))
         elif node.get("class") == "PARAMETER":
             self.findings.literals.append(Literal(None, fold(node["identifier"]), kind, at, column))
+
+    def _note_pattern(self, node: Node) -> None:
+        pattern: Node = node["arguments"][1]["expression"] if len(node["arguments"]) > 1 else {}
+        if pattern.get("class") == "CONSTANT":
+            self.findings.patterns.append(Pattern(pattern["literal"]["text"], None, self._place(pattern, node)))
+        elif pattern.get("class") == "PARAMETER":
+            self.findings.patterns.append(Pattern(None, fold(pattern["identifier"]), self._place(pattern, node)))
+        else:
+            raise self._refuse(node, "a regular expression is a text or a parameter, the same for every row")
 
     def _unknown_column(self, node: Node, names: list[str]) -> PredicateError:
         schema = self._source.schema

@@ -116,9 +116,7 @@ class Executor:
             for record in target.state.indexes.values()
             if record.column == request.column.name
         )
-        return make_plan(
-            Situation(target.rows, matching, request.k, request.ef_search, request.strategy, candidates)
-        )
+        return make_plan(Situation(target.rows, matching, request.k, request.ef_search, request.strategy, candidates))
 
     def _run(
         self, target: Target, allowed: _core.RowSet | None, plan: Plan, request: Request, actuals: Actuals

@@ -105,22 +105,23 @@ class Search:
     def _post(self, graph: _core.Hnsw, k: int) -> tuple[Slots, FloatMatrix, npt.NDArray[np.uint32]]:
         """Walk without the filter, filter what came, and widen until enough passed or nothing is left to widen."""
         allowed = _core.RowSet.all(self.view.n) if self.allowed is None else self.allowed
+        limit = min(graph.covered, self.view.n)  # another thread may extend the graph meanwhile
         answer = Answer.nothing(len(self.queries), k)
         for row, query in enumerate(self.queries):
             wide = max(self.plan.pool, k)
             while True:
-                slots, distances, stats = graph.search(self.view, query[None], wide, wide)
+                slots, distances, stats = graph.search(self.view, query[None], wide, wide, limit=limit)
                 self.actuals.distances += stats.distances
                 self.actuals.hops += stats.hops
                 passed = np.array([slot in allowed for slot in slots[0].tolist()], np.bool_)
                 found = int(np.count_nonzero(passed))
-                if found >= min(k, allowed.count) or wide >= graph.covered:
+                if found >= min(k, allowed.count) or wide >= limit:
                     break
-                wide = min(2 * wide, graph.covered)
+                wide = min(2 * wide, limit)
             kept = min(found, k)
             answer.slots[row, :kept] = slots[0, passed][:kept]
             answer.distances[row, :kept] = distances[0, passed][:kept]
-        unfinished = np.arange(len(self.queries) if graph.covered < self.view.n else 0, dtype=np.uint32)
+        unfinished = np.arange(len(self.queries) if limit < self.view.n else 0, dtype=np.uint32)
         return answer.slots, answer.distances, unfinished
 
 

@@ -31,6 +31,7 @@ class _Parsed:
     rendered: Rendered
     placeholders: Placeholders
     columns: frozenset[str]
+    depends_on_values: bool
     bound: set[Kinds] = field(default_factory=set)  # the kinds of values it is known to bind with
 
 
@@ -71,13 +72,13 @@ def parse_predicate(text: str, parameters: object, schema: TableSchema) -> Predi
     parsed = _parse(text, _Same(schema))
     rendered = parsed.rendered
     values = parsed.placeholders.match(to_values(parameters))
+    if parsed.depends_on_values:
+        check_values(rendered, values)
     kinds = kinds_of(values)
     if kinds not in parsed.bound:
         bind(rendered, values)
         if len(parsed.bound) < _KINDS_CACHED:
             parsed.bound.add(kinds)
-    if rendered.findings.literals:
-        check_values(rendered, values)
     return Predicate(rendered.sql, values, parsed.columns)
 
 
@@ -106,4 +107,5 @@ def _parse(text: str, of: _Same) -> _Parsed:
         Rendered(source, sql, places, findings),
         Placeholders(source, findings.parameters),
         frozenset(findings.columns),
+        bool(findings.literals or findings.patterns),
     )

@@ -109,8 +109,8 @@ class Explanation:
         if rejected := self._rejected():
             lines.append(f"  rejected  {'; '.join(rejected)}")
         lines += [
-            f"  hops {actuals.hops:,}   distances {actuals.distances:,}   fallbacks {actuals.fallbacks}   "
-            f"returned {actuals.returned} of {min(seen.k, seen.matching) * self.queries}",
+            f"  hops {actuals.hops:,}   distances {actuals.distances:,}   fallbacks {actuals.fallbacks}",
+            f"  returned  {actuals.returned} of {min(seen.k, seen.matching) * self.queries}",
             f"  predicate {actuals.predicate_seconds * 1e3:.2f} ms   search {actuals.search_seconds * 1e3:.2f} ms",
         ]
         return "\n".join(lines)

@@ -27,14 +27,15 @@ def make_plan(situation: Situation) -> Plan:
 
     InvalidArgument where a forced strategy has no index to run on: it never switches silently.
     """
+    usable = [c for c in situation.candidates if not c.unusable]
+    best = min(usable, key=lambda c: _walk_cost(c, situation), default=None)
+    forced_walk = situation.strategy in ("graph", "post")
+    if forced_walk and best is None:
+        raise _no_index(situation)
     if situation.matching == 0:
         return Plan("empty", "no row matches", situation)
     scan_cost = float(situation.matching)
-    usable = [c for c in situation.candidates if not c.unusable]
-    best = min(usable, key=lambda c: _walk_cost(c, situation), default=None)
-    if situation.strategy in ("graph", "post"):
-        if best is None:
-            raise _no_index(situation)
+    if forced_walk and best is not None:
         return _walk(situation, best, f"forced; est. {situation.selectivity:.1%} match")
     if situation.strategy == "scan":
         return Plan("scan", "forced: exact over the matching rows", situation, scan_cost=scan_cost)
@@ -49,8 +50,8 @@ def make_plan(situation: Situation) -> Plan:
 
 
 def effort(situation: Situation) -> int:
-    """Candidates a walk keeps: what the caller said or the default, at least k."""
-    return max(situation.ef_search or EF_SEARCH.default, situation.k)
+    """Candidates a walk keeps: what the caller said or the default, at least as many as will be returned."""
+    return max(situation.ef_search or EF_SEARCH.default, min(situation.k, situation.matching))
 
 
 def _walk(situation: Situation, index: Candidate, reason: str) -> Plan:
@@ -80,7 +81,8 @@ def _budget(situation: Situation) -> int:
 
 def _walk_cost(index: Candidate, situation: Situation) -> float:
     nodes = max(index.nodes, 2)
-    distances = _WALK * (index.M / 16) ** _WALK_M_POWER * math.log(nodes) * _pool(situation, index) ** _WALK_POWER
+    reach = math.log(nodes) * _pool(situation, index) ** _WALK_POWER
+    distances: float = _WALK * (index.M / 16) ** _WALK_M_POWER * reach
     return _WALK_TO_SCAN * min(distances, nodes)
 
 

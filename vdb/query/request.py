@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from vdb.arrays import as_queries
-from vdb.errors import InvalidArgument
-from vdb.index.spec import EF_SEARCH, check_integer, check_metric, check_option
+from vdb.errors import InvalidArgument, PredicateError
+from vdb.index.spec import EF_SEARCH, check_integer, check_metric, check_name, check_option
 from vdb.query.parse import parse_predicate
 from vdb.storage.state import check_columns
 
@@ -88,11 +89,20 @@ def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions
         is_batch=is_batch,
         k=k,
         metric=metric,
-        predicate=None if options.where is None else parse_predicate(options.where, options.params, schema),
+        predicate=parse_where(options.where, options.params, schema),
         ef_search=None if ef_search is None else check_option("ef_search", ef_search, EF_SEARCH),
         strategy=options.strategy,
         columns=shown_columns(schema, options.select),
     )
+
+
+def parse_where(where: str | None, params: object, schema: TableSchema) -> Predicate | None:
+    """The predicate of a `where`, if there is one; values without it are a PredicateError."""
+    if where is not None:
+        return parse_predicate(where, params, schema)
+    if params is not None and not (isinstance(params, Sized) and len(params) == 0):
+        raise PredicateError("params are given, but no where that uses them.\n  Fix: pass where=, or leave params out.")
+    return None
 
 
 def choose_column(schema: TableSchema, name: str | None) -> VectorColumn:
@@ -114,7 +124,10 @@ def shown_columns(schema: TableSchema, select: Sequence[str] | None) -> tuple[st
         return tuple(column.name for column in schema.attributes) or (schema.row_id_column,)
     if isinstance(select, str):
         raise InvalidArgument(f"select must be a list of columns, got the string {select!r}.\n  Fix: [{select!r}].")
-    columns = tuple(select)
+    try:
+        columns = tuple(check_name("a column to select", name) for name in select)
+    except TypeError:
+        raise InvalidArgument(f"select must be a list of columns, got {select!r}.\n  Fix: ['name', ...].") from None
     check_columns(schema, tuple(name for name in columns if name != schema.row_id_column))
     return columns
 

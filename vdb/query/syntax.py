@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import duckdb
 
-from vdb.query.scan import scan, too_deep
+from vdb.query.tokens import check_tokens, too_deep
 from vdb.storage.connection import parser_connection
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _MEANINGLESS: Final = frozenset({"query_location", "query_location_length", "is_
 
 def read(source: Source) -> Node:
     """Return the tree of the user's text, not yet checked; places in it count bytes from `ORIGIN`."""
-    return _read(f"{HEAD}({scan(source)}\n)", source)
+    return _read(f"{HEAD}({check_tokens(source)}\n)", source)
 
 
 def render(root: Node, source: Source) -> tuple[str, Places]:

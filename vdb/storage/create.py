@@ -55,9 +55,12 @@ def create(root: Path) -> DirectoryLock:
 def sweep_unfinished(root: Path) -> None:
     """Delete what creations of `root` left behind that no longer hold their lock."""
     for path in root.parent.glob(f"{_glob_safe(root.name)}{_MARK}*"):
-        if not _TEMPORARY.fullmatch(path.name[len(root.name) :]) or not (path / "LOCK").exists():
+        if not _TEMPORARY.fullmatch(path.name[len(root.name) :]):
             continue
         with suppress(Locked, OSError):
+            if not (path / "LOCK").exists():
+                path.rmdir()  # killed before its first file; anything else in it is not ours
+                continue
             lock = DirectoryLock.acquire(path / "LOCK", shared=False)
             files.remove_tree(path)
             lock.release()

@@ -68,6 +68,7 @@ class Handle:
         self._recent = {state.seq: state}
         self._sessions = threading.local()
         self._reading = 0
+        self._closing = False
         self._idle = threading.Condition()
         _open_handles.add(self)
 
@@ -77,6 +78,11 @@ class Handle:
             raise InvalidState(_FORKED)
         if self.ended is not None:
             raise InvalidState(self.ended)
+
+    def check_session(self) -> None:
+        """As `check`, but let a session that `close` waits for go on."""
+        if self.is_inherited or not self._closing:
+            self.check()
 
     @property
     def is_inherited(self) -> bool:
@@ -159,9 +165,10 @@ class Handle:
         if self.session is not None and not abort:
             raise InvalidState("A read is open in this thread. Fix: finish it, then close.")
         with self.writer:
-            failed, self.ended = self.ended, _CLOSED
             with self._idle:
+                failed, self.ended, self._closing = self.ended, _CLOSED, True
                 self._idle.wait_for(lambda: self._reading <= (self.session is not None))
+                self._closing = False
             if failed is None and not self.home.read_only:
                 self._leave_clean()
             self._let_go(truncate=failed is None)

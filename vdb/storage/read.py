@@ -68,7 +68,8 @@ class Reader(ABC):
 
         Returns
         -------
-        An object with `fetchall`, `fetchnumpy`, `df`, `pl` and `fetch_arrow_table`; vector columns are FLOAT[dim].
+        An object with `fetchall`, `fetchnumpy`, `df` and `to_arrow_table`, to be read before anything else is asked;
+        vector columns are FLOAT[dim].
         """
         found = self._table(table)
         hidden = found.schema.row_id_column
@@ -88,7 +89,7 @@ class Reader(ABC):
         return result
 
     def _table(self, name: str) -> TableState:
-        self._handle.check()
+        self._handle.check_session()
         return self.state.table(name)
 
     @contextmanager
@@ -120,7 +121,7 @@ class ReadSession(Reader):
 @contextmanager
 def read(handle: Handle) -> Iterator[Reader]:
     """Open a read session. Inside a transaction of this thread, or another session, that one is returned."""
-    handle.check()
+    handle.check_session()
     current = handle.own_transaction() or handle.session
     if current is not None:
         yield current

@@ -40,6 +40,7 @@ def table_name(schema: TableSchema) -> str:
 @contextmanager
 def bound(cursor: duckdb.DuckDBPyConnection, name: str, relation: Any) -> Iterator[None]:
     """Let SQL of this cursor see `relation`, any object DuckDB can register, as `name`."""
+    cursor.complete()  # an unread rest of an earlier result would refuse the name
     cursor.register(name, relation)
     try:
         yield
@@ -86,9 +87,8 @@ def load(cursor: duckdb.DuckDBPyConnection, schema: TableSchema) -> LoadedRows:
 def count_distinct_keys(cursor: duckdb.DuckDBPyConnection, schema: TableSchema) -> int:
     """How many different primary keys the table holds."""
     assert schema.key is not None
-    row = cursor.execute(f"SELECT count(DISTINCT {quoted(schema.key)}) FROM {table_name(schema)}").fetchone()
-    assert row is not None
-    return int(row[0])
+    rows = cursor.execute(f"SELECT count(DISTINCT {quoted(schema.key)}) FROM {table_name(schema)}").fetchall()
+    return int(rows[0][0])
 
 
 class StagedBatch:
@@ -106,8 +106,7 @@ class StagedBatch:
         if not given:
             return None
         firsts = ", ".join(f"min({_POSITION}) FILTER (WHERE b.{quoted(name)} IS NULL)" for name in given)
-        row = self._cursor.execute(f"SELECT {firsts} FROM {_BATCH} AS b").fetchone()
-        assert row is not None
+        (row,) = self._cursor.execute(f"SELECT {firsts} FROM {_BATCH} AS b").fetchall()
         return next(((name, at) for name, at in zip(given, row, strict=True) if at is not None), None)
 
     def integer_keys(self) -> RowIds:
@@ -124,13 +123,13 @@ class StagedBatch:
     def first_duplicate(self) -> object | None:
         """A key the batch has twice, or None."""
         query = f"SELECT {self._key()} AS k FROM {_BATCH} AS b GROUP BY k HAVING count(*) > 1 LIMIT 1"
-        row = self._cursor.execute(query).fetchone()
-        return None if row is None else row[0]
+        rows = self._cursor.execute(query).fetchall()
+        return rows[0][0] if rows else None
 
     def first_taken(self) -> object | None:
         """A key the table has already, or None."""
-        row = self._cursor.execute(f"SELECT {self._key()} {self._matched()} LIMIT 1").fetchone()
-        return None if row is None else row[0]
+        rows = self._cursor.execute(f"SELECT {self._key()} {self._matched()} LIMIT 1").fetchall()
+        return rows[0][0] if rows else None
 
     def matches(self) -> tuple[npt.NDArray[np.int64], Slots]:
         """Positions of the rows whose key the table has, and the slots that hold them."""

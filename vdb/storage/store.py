@@ -109,6 +109,12 @@ class Store:
         return handle.state
 
     @property
+    def committed(self) -> DatabaseState:
+        """The newest committed state, in every thread."""
+        self._handle.check()
+        return self._handle.state
+
+    @property
     def transaction(self) -> WriteTransaction | None:
         """The open transaction of the calling thread."""
         return self._handle.own_transaction()

@@ -18,9 +18,6 @@ namespace {
 constexpr std::size_t kTileBytes = std::size_t{1} << 19;
 // Queries that share a tile; also the unit of work of a thread.
 constexpr std::size_t kQueriesPerGroup = 16;
-// Rows ahead of the kernel whose first lines are requested when slots are scattered.
-constexpr std::size_t kAhead = 8;
-
 struct Tile {
   std::size_t begin;
   std::size_t end;
@@ -35,23 +32,6 @@ void list_slots(const RowSet* rows, const Tile& tile, std::vector<Slot>& slots) 
   } else {
     for (std::size_t i = tile.begin; i < tile.end; ++i) add(static_cast<Slot>(i));
   }
-}
-
-template <class Distance>
-void scan_slots(const Distance& distance, const std::vector<Slot>& slots, TopK& nearest) {
-  const auto offer = [&](Slot slot, float d) {
-    if (d <= nearest.threshold()) nearest.push({d, slot});
-  };
-  std::size_t i = 0;
-  for (; i + 4 <= slots.size(); i += 4) {
-    for (std::size_t ahead = i + kAhead; ahead < std::min(i + kAhead + 4, slots.size()); ++ahead) {
-      distance.prefetch_row(slots[ahead]);
-    }
-    std::array<float, 4> four;
-    distance.x4(slots.data() + i, four.data());
-    for (std::size_t j = 0; j < 4; ++j) offer(slots[i + j], four[j]);
-  }
-  for (; i < slots.size(); ++i) offer(slots[i], distance(slots[i]));
 }
 
 // All tiles against queries [first, last).
@@ -71,7 +51,11 @@ SearchStats scan_group(const VectorView& view, const QueryBatch& batch, const Ti
   for (std::size_t begin = all.begin; begin < all.end; begin += tile_rows) {
     if (batch.cancel->poll()) throw Cancelled();
     list_slots(batch.rows, {begin, std::min(begin + tile_rows, all.end)}, slots);
-    for (std::size_t q = 0; q < width; ++q) scan_slots(distances[q], slots, nearest[q]);
+    for (std::size_t q = 0; q < width; ++q) {
+      for_each_distance(distances[q], slots, [&top = nearest[q]](Slot slot, float distance) {
+        if (distance <= top.threshold()) top.push({distance, slot});
+      });
+    }
     stats.distances += slots.size() * width;
   }
   for (std::size_t q = 0; q < width; ++q) {
@@ -84,9 +68,9 @@ SearchStats scan_group(const VectorView& view, const QueryBatch& batch, const Ti
 }  // namespace
 
 SearchStats scan(const VectorView& view, const QueryBatch& batch, std::size_t begin, const Answers& answers) {
-  VDB_CHECK(batch.rows == nullptr || batch.rows->size() == view.n,
-            "the row set covers " + std::to_string(batch.rows->size()) + " slots, the vectors " +
-                std::to_string(view.n));
+  VDB_CHECK(
+      batch.rows == nullptr || batch.rows->size() == view.n,
+      "the row set covers " + std::to_string(batch.rows->size()) + " slots, the vectors " + std::to_string(view.n));
   const Tile all{std::min(begin, view.n), view.n};
   SearchStats total;
   std::mutex total_mutex;

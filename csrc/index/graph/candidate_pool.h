@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <limits>
 #include <vector>
 
 #include "base/check.h"
@@ -25,13 +24,11 @@ class CandidatePool {
   std::size_t size() const noexcept { return size_; }
   Neighbor operator[](std::size_t i) const noexcept { return {entries_[i].distance, entries_[i].slot & kSlotMask}; }
 
-  // A candidate at or beyond this distance would be dropped.
-  float threshold() const noexcept {
-    return size_ < capacity_ ? std::numeric_limits<float>::infinity() : entries_[size_ - 1].distance;
-  }
+  // Whether insert() would keep a candidate at this distance: an infinite one too, while there is room.
+  bool accepts(float distance) const noexcept { return size_ < capacity_ || distance < entries_[size_ - 1].distance; }
 
   void insert(Neighbor candidate) noexcept {
-    if (size_ == capacity_ && !(candidate.distance < entries_[size_ - 1].distance)) return;
+    if (!accepts(candidate.distance)) return;
     Entry* const begin = entries_.data();
     Entry* const end = begin + size_;
     Entry* const at = std::upper_bound(begin, end, candidate, [](const Neighbor& a, const Entry& b) {

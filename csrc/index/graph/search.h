@@ -10,6 +10,7 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
+#include "core/distance.h"
 #include "core/neighbor.h"
 #include "core/search_stats.h"
 #include "index/graph/scratch.h"
@@ -24,43 +25,39 @@ struct BeamLimits {
   CancelToken* cancel = nullptr;  // polled every kPollHops hops
 };
 
+// What one search works with: its limits, its memory, and where its counts are added.
+struct Beam {
+  BeamLimits limits;
+  Scratch& scratch;
+  SearchStats& stats;
+};
+
 namespace detail {
 
 inline constexpr std::uint64_t kPollHops = 64;
-// Rows requested ahead of the kernel; one row of a few hundred dimensions is tens of lines, about what a core can have
-// in flight.
-inline constexpr std::size_t kRowsAhead = 2;
 
 // Scores scratch.fresh into the pool and, under a filter, into the allowed candidates.
 template <class Distance, class Filter>
 void score_fresh(const Distance& distance, const Filter& filter, Scratch& scratch) {
-  auto& fresh = scratch.fresh;
-  const std::size_t n = fresh.size();
   const auto offer = [&](Slot slot, float d) {
     if constexpr (!Filter::kAll) {
       if (d <= scratch.allowed.threshold() && filter(slot)) scratch.allowed.push({d, slot});
     }
-    if (d < scratch.pool.threshold()) scratch.pool.insert({d, slot});
+    if (scratch.pool.accepts(d)) scratch.pool.insert({d, slot});
   };
-  for (std::size_t i = 0; i < std::min(n, 4 + kRowsAhead); ++i) distance.prefetch_row(fresh[i]);
-  std::size_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    for (std::size_t j = i + 4 + kRowsAhead; j < std::min(n, i + 8 + kRowsAhead); ++j) distance.prefetch_row(fresh[j]);
-    std::array<float, 4> four;
-    distance.x4(fresh.data() + i, four.data());
-    for (std::size_t j = 0; j < 4; ++j) offer(fresh[i + j], four[j]);
-  }
-  for (; i < n; ++i) offer(fresh[i], distance(fresh[i]));
+  for_each_distance(distance, scratch.fresh, offer);
 }
 
 }  // namespace detail
 
-// Leaves the nearest nodes in scratch.pool and, under a filter, the nearest allowed ones in scratch.allowed. Under a
-// filter it ends early once no node left to expand can improve a full set of allowed candidates. False where the budget
-// ended it.
+// Leaves the nearest nodes in beam.scratch.pool and, under a filter, the nearest allowed ones in beam.scratch.allowed.
+// Under a filter it ends early once no node left to expand can improve a full set of allowed candidates. False where
+// the budget ended it.
 template <class Distance, class Filter, class Expansion>
-bool beam_search(const Distance& distance, const Filter& filter, const Expansion& expansion, const BeamLimits& limits,
-                 std::span<const Slot> entries, Scratch& scratch, SearchStats& stats) {
+bool beam_search(const Distance& distance, const Filter& filter, const Expansion& expansion,
+                 std::span<const Slot> entries, const Beam& beam) {
+  const BeamLimits& limits = beam.limits;
+  Scratch& scratch = beam.scratch;
   auto& pool = scratch.pool;
   pool.reset(limits.pool);
   scratch.visited.reset(limits.nodes);
@@ -88,33 +85,9 @@ bool beam_search(const Distance& distance, const Filter& filter, const Expansion
     detail::score_fresh(distance, filter, scratch);
     if (pool.has_next()) expansion.prefetch(pool.peek().slot);
   }
-  stats.distances += distances;
-  stats.hops += hops;
+  beam.stats.distances += distances;
+  beam.stats.hops += hops;
   return finished;
-}
-
-// Greedy descent on one level: moves to the nearest neighbour while that is nearer (algorithm 2 with ef = 1).
-template <class Distance>
-Slot descend(const Distance& distance, const Adjacency& edges, std::size_t limit, Slot from, SearchStats& stats) {
-  Neighbor nearest{distance(from), from};
-  std::uint64_t distances = 1;
-  for (bool moved = true; moved;) {
-    moved = false;
-    ++stats.hops;
-    edges.for_each(nearest.slot, [&](Slot slot) {
-      if (slot < limit) distance.prefetch_row(slot);
-    });
-    Neighbor best = nearest;
-    edges.for_each(nearest.slot, [&](Slot slot) {
-      if (slot >= limit) return;
-      ++distances;
-      best = std::min(best, Neighbor{distance(slot), slot});
-    });
-    moved = best.slot != nearest.slot;
-    nearest = best;
-  }
-  stats.distances += distances;
-  return nearest.slot;
 }
 
 }  // namespace vdb

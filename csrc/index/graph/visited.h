@@ -1,5 +1,5 @@
-// Which nodes one search has seen: a byte per node tagged with the search's epoch, so that nothing is cleared between
-// searches until the 255 epochs are used up.
+// Which nodes one search has seen: two bytes per node tagged with the search's epoch, so that nothing is cleared between
+// searches until the 65,535 epochs are used up.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/prefetch.h"
 #include "core/slot.h"
 
 namespace vdb {
@@ -30,13 +29,11 @@ class Visited {
     return true;
   }
 
-  void prefetch(Slot slot) const noexcept { vdb::prefetch(tags_.data() + slot); }
-
  private:
-  static constexpr std::uint8_t kLastEpoch = 255;
+  static constexpr std::uint16_t kLastEpoch = 65'535;
 
-  std::vector<std::uint8_t> tags_;
-  std::uint8_t epoch_ = 0;
+  std::vector<std::uint16_t> tags_;
+  std::uint16_t epoch_ = 0;
 };
 
 }  // namespace vdb

@@ -7,10 +7,8 @@
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "core/distance.h"
-#include "index/graph/expansion.h"
-#include "index/graph/filter.h"
 #include "index/graph/prune.h"
-#include "index/graph/search.h"
+#include "index/hnsw/descend.h"
 #include "index/hnsw/hnsw.h"
 
 namespace vdb {
@@ -99,7 +97,8 @@ class HnswBuilder {
       nodes_.push_back({slot, level, rows});
       rows += level + 1;
     }
-    links_.assign(rows, {});
+    if (links_.size() < rows) links_.resize(rows);
+    for (auto& row : links_) row.clear();
   }
 
   // Algorithm 1 of the paper up to linking: the edges `node` will have on each of its levels.
@@ -109,15 +108,12 @@ class HnswBuilder {
     if (!graph_.find_entry(view_.n, entry)) return;  // the first node has nobody to link to
     const Distance distance(view_, node.slot);
     SearchStats stats;
-    Slot start = entry.slot;
-    for (std::size_t level = entry.level; level > node.level; --level) {
-      start = descend(distance, layers_->edges(level, M_), view_.n, start, stats);
-    }
     const std::size_t ef = graph_.params_.ef_construction;
-    const BeamLimits limits{ef, ef, view_.n, 0, options_.cancel};
+    const Beam beam{{ef, ef, view_.n, 0, options_.cancel}, scratch, stats};
+    Slot start = descend(distance, *layers_, M_, {entry.slot, entry.level, node.level, view_.n}, beam);
     for (std::size_t level = std::min(entry.level, node.level) + 1; level-- > 0;) {
       const OneHop expansion{layers_->edges(level, M_), view_.n};
-      beam_search(distance, AllowAll{}, expansion, limits, {&start, 1}, scratch, stats);
+      beam_search(distance, AllowAll{}, expansion, {&start, 1}, beam);
       scratch.neighbors.clear();
       for (std::size_t i = 0; i < scratch.pool.size(); ++i) scratch.neighbors.push_back(scratch.pool[i]);
       select_neighbors<Distance>(view_, scratch.neighbors, M_, links_[node.first_row + level]);
@@ -174,9 +170,7 @@ class HnswBuilder {
     if (row.size() + edges.size() > adjacency.width()) {
       auto& candidates = scratch.neighbors;
       candidates.clear();
-      const Distance distance(view_, target);
-      for (const Slot neighbor : row) distance.prefetch_row(neighbor);
-      for (const Slot neighbor : row) candidates.push_back({distance(neighbor), neighbor});
+      for_each_distance(Distance(view_, target), row, [&](Slot slot, float d) { candidates.push_back({d, slot}); });
       for (const ReverseEdge& edge : edges) candidates.push_back(edge.source);
       std::sort(candidates.begin(), candidates.end());
       select_neighbors<Distance>(view_, candidates, adjacency.width(), scratch.selected);

@@ -54,8 +54,8 @@ void Hnsw::add_entry(Entry entry) noexcept {
 }
 
 void Hnsw::check_view(const VectorView& view) const {
-  VDB_CHECK(view.dim == params_.dim, "the vectors have " + std::to_string(view.dim) + " dimensions, the graph " +
-                                         std::to_string(params_.dim));
+  VDB_CHECK(view.dim == params_.dim,
+            "the vectors have " + std::to_string(view.dim) + " dimensions, the graph " + std::to_string(params_.dim));
   VDB_CHECK(view.metric == params_.metric, "the vectors are bound to metric " + std::string(name_of(view.metric)) +
                                                ", the graph to " + std::string(name_of(params_.metric)));
 }

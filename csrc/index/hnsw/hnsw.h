@@ -22,6 +22,8 @@
 
 namespace vdb {
 
+struct Beam;
+
 struct HnswParams {
   std::size_t dim;
   Metric metric;
@@ -31,10 +33,10 @@ struct HnswParams {
 };
 
 struct HnswSearch {
-  std::size_t ef;            // allowed candidates kept, at least k is used
-  std::size_t pool;          // nodes kept for navigation, at least ef is used
-  std::uint64_t budget;      // distances per query, 0: none
-  std::size_t limit;         // slots below this are searched, at most covered()
+  std::size_t ef;        // allowed candidates kept, at least k is used
+  std::size_t pool;      // nodes kept for navigation, at least ef is used
+  std::uint64_t budget;  // distances per query, 0: none
+  std::size_t limit;     // slots below this are searched, at most covered()
 };
 
 struct ExtendOptions {
@@ -88,13 +90,12 @@ class Hnsw {
   void check_view(const VectorView& view) const;
 
   template <class Distance, class Filter>
-  bool search_one(const Distance& distance, const Filter& filter, const HnswSearch& how, std::size_t n,
-                  Scratch& scratch, SearchStats& stats, CancelToken* cancel);
+  bool search_one(const Distance& distance, const Filter& filter, std::size_t limit, const Beam& beam);
 
   HnswParams params_;
   std::vector<unsigned char> identity_;
-  std::mutex writer_;         // held by extend, save and check
-  std::mutex layers_mutex_;   // guards the pointer, not the arrays
+  std::mutex writer_;        // held by extend, save and check
+  std::mutex layers_mutex_;  // guards the pointer, not the arrays
   std::shared_ptr<Layers> layers_;
   std::size_t used_upper_rows_ = 0;
   std::atomic<std::size_t> covered_{0};

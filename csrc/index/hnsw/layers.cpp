@@ -3,7 +3,10 @@
 namespace vdb {
 
 Layers::Layers(std::size_t slots, std::size_t upper_rows, std::size_t M)
-    : base(slots * 2 * M, kAbsentSlot), upper(upper_rows * M, kAbsentSlot), levels(slots, kNoLevel), upper_begin(slots, 0) {}
+    : base(slots * 2 * M, kAbsentSlot),
+      upper(upper_rows * M, kAbsentSlot),
+      levels(slots, kNoLevel),
+      upper_begin(slots, 0) {}
 
 Layers::Layers(const Layers& smaller, std::size_t slots, std::size_t upper_rows, std::size_t M)
     : base(smaller.base.grown(slots * 2 * M, kAbsentSlot)),

@@ -3,9 +3,7 @@
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "core/distance.h"
-#include "index/graph/expansion.h"
-#include "index/graph/filter.h"
-#include "index/graph/search.h"
+#include "index/hnsw/descend.h"
 #include "index/hnsw/hnsw.h"
 
 namespace vdb {
@@ -17,21 +15,16 @@ constexpr std::size_t kQueriesPerChunk = 8;
 }  // namespace
 
 template <class Distance, class Filter>
-bool Hnsw::search_one(const Distance& distance, const Filter& filter, const HnswSearch& how, std::size_t n,
-                      Scratch& scratch, SearchStats& stats, CancelToken* cancel) {
+bool Hnsw::search_one(const Distance& distance, const Filter& filter, std::size_t limit, const Beam& beam) {
   const std::shared_ptr<Layers> graph = layers();
   Entry entry{};
-  if (!find_entry(how.limit, entry)) {
-    scratch.pool.reset(how.pool);
-    scratch.allowed.reset(how.ef);
+  if (!find_entry(limit, entry)) {
+    beam.scratch.pool.reset(beam.limits.pool);
+    beam.scratch.allowed.reset(beam.limits.ef);
     return true;
   }
-  Slot start = entry.slot;
-  for (std::size_t level = entry.level; level > 0; --level) {
-    start = descend(distance, graph->edges(level, params_.M), how.limit, start, stats);
-  }
-  const BeamLimits limits{how.ef, how.pool, n, how.budget, cancel};
-  return beam_search(distance, filter, OneHop{graph->edges(0, params_.M), how.limit}, limits, {&start, 1}, scratch, stats);
+  const Slot start = descend(distance, *graph, params_.M, {entry.slot, entry.level, 0, limit}, beam);
+  return beam_search(distance, filter, OneHop{graph->edges(0, params_.M), limit}, {&start, 1}, beam);
 }
 
 SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const HnswSearch& how,
@@ -50,27 +43,30 @@ SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const 
   parallel_for({batch.nq, kQueriesPerChunk, batch.threads}, [&](const Chunk& chunk) {
     const ScratchPool::Handle scratch = scratches_.take();
     SearchStats stats;
+    const Beam beam{{sane.ef, sane.pool, view.n, sane.budget, batch.cancel}, *scratch, stats};
     std::vector<Neighbor>& nearest = scratch->neighbors;
     for (std::size_t q = chunk.begin; q < chunk.end; ++q) {
       if (batch.cancel->poll()) throw Cancelled();
       Slot* const slots = answers.slots + q * batch.k;
       float* const distances = answers.distances + q * batch.k;
       with_distance(view, batch.queries + q * view.dim, [&]<class Distance>(const Distance& distance) {
+        bool finished = true;
         if (batch.rows != nullptr) {
-          const bool finished = search_one(distance, AllowRows{*batch.rows}, sane, view.n, *scratch, stats, batch.cancel);
-          if (!finished) stats.exhausted.push_back(static_cast<std::uint32_t>(q));
+          finished = search_one(distance, AllowRows{*batch.rows}, sane.limit, beam);
           write_answer<Distance>(scratch->allowed.sorted(), batch.k, slots, distances);
-          return;
+        } else {
+          finished = search_one(distance, AllowAll{}, sane.limit, beam);
+          nearest.clear();
+          for (std::size_t i = 0; i < std::min(batch.k, scratch->pool.size()); ++i) nearest.push_back(scratch->pool[i]);
+          write_answer<Distance>(nearest, batch.k, slots, distances);
         }
-        search_one(distance, AllowAll{}, sane, view.n, *scratch, stats, batch.cancel);
-        nearest.clear();
-        for (std::size_t i = 0; i < std::min(batch.k, scratch->pool.size()); ++i) nearest.push_back(scratch->pool[i]);
-        write_answer<Distance>(nearest, batch.k, slots, distances);
+        if (!finished) stats.exhausted.push_back(static_cast<std::uint32_t>(q));
       });
     }
     const std::lock_guard lock(total_mutex);
     total += stats;
   });
+  std::sort(total.exhausted.begin(), total.exhausted.end());
   return total;
 }
 

@@ -131,6 +131,9 @@ std::unique_ptr<Hnsw> Hnsw::load(const std::string& path) {
   }
   verdict.require(graph->max_level() == record.max_level, "params", 16, std::to_string(graph->max_level()),
                   record.max_level);
+  Entry entry{0, 0};
+  graph->find_entry(kMaxSlots, entry);
+  verdict.require(entry.slot == record.entry, "params", 20, "entry point " + std::to_string(entry.slot), record.entry);
   graph->check(path);
   return graph;
 }

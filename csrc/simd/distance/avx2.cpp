@@ -32,7 +32,8 @@ float reduce(const __m256* sums) noexcept {
 
 // The first `left` lanes, at most all of them.
 __m256i tail_mask(std::size_t left) noexcept {
-  alignas(32) static constexpr std::int32_t kMask[2 * kLanes] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+  alignas(32) static constexpr std::int32_t kMask[2 * kLanes] = {-1, -1, -1, -1, -1, -1, -1, -1,
+                                                                 0,  0,  0,  0,  0,  0,  0,  0};
   const std::size_t lanes = left < kLanes ? left : kLanes;
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMask + kLanes - lanes));
 }
@@ -89,8 +90,7 @@ void block(const float* query, const float* rows, std::size_t n, std::size_t dim
 }  // namespace
 
 extern const DistanceKernelsF32 kDistanceF32{
-    pair<L2Squared>,    x4<L2Squared>,    block<L2Squared>,
-    pair<InnerProduct>, x4<InnerProduct>, block<InnerProduct>,
+    pair<L2Squared>, x4<L2Squared>, block<L2Squared>, pair<InnerProduct>, x4<InnerProduct>, block<InnerProduct>,
 };
 
 }  // namespace vdb::avx2

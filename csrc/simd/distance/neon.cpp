@@ -79,8 +79,7 @@ void block(const float* query, const float* rows, std::size_t n, std::size_t dim
 }  // namespace
 
 extern const DistanceKernelsF32 kDistanceF32{
-    pair<L2Squared>,    x4<L2Squared>,    block<L2Squared>,
-    pair<InnerProduct>, x4<InnerProduct>, block<InnerProduct>,
+    pair<L2Squared>, x4<L2Squared>, block<L2Squared>, pair<InnerProduct>, x4<InnerProduct>, block<InnerProduct>,
 };
 
 }  // namespace vdb::neon

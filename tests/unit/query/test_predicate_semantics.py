@@ -1,4 +1,4 @@
-"""Which rows a predicate chooses: three-valued logic, lists and their NULLs, as DuckDB answers for the rendered text."""
+"""Which rows a predicate chooses: three-valued logic, lists and their NULLs, as DuckDB answers for what it wrote."""
 
 from __future__ import annotations
 

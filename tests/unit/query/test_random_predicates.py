@@ -40,7 +40,8 @@ def database() -> duckdb.DuckDBPyConnection:
     connection.execute(
         """
         INSERT INTO things SELECT nullif(i % 5, 4) - 1, nullif(i % 7, 6) - 3, nullif(i % 6, 5) / 2,
-            nullif(['a', 'b', 'ab', '', 'x%', 'null'][i % 6 + 1], 'null'), nullif(['b', 'A', 'null'][i % 3 + 1], 'null'),
+            nullif(['a', 'b', 'ab', '', 'x%', 'null'][i % 6 + 1], 'null'),
+            nullif(['b', 'A', 'null'][i % 3 + 1], 'null'),
             [TRUE, FALSE, NULL][i % 3 + 1], DATE '2020-01-30' + nullif(i % 40, 39)::INTEGER,
             [['a'], ['a', 'b'], [], ['b', NULL], NULL][i % 5 + 1], [[1, 2], [], [NULL], NULL][i % 4 + 1],
             [{'a': 1, 'b': 'a'}, {'a': NULL, 'b': ''}, NULL][i % 3 + 1], [TRUE, NULL][i % 2 + 1], i

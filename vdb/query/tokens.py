@@ -1,12 +1,12 @@
 """The first look at a predicate's text, by token: refuses what DuckDB's parser should not even see.
 
-The parser takes cubic time in brackets and signs that lead nowhere, and exponential time in nested WITH: 8,000 opening
-brackets held it for two minutes.
+The parser takes cubic time in brackets and signs that lead nowhere, and exponential time in nested WITH and in CASE
+inside the x of CASE x WHEN: 8,000 opening brackets held it for two minutes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import duckdb
 
@@ -16,11 +16,13 @@ from vdb.query import allow
 if TYPE_CHECKING:
     from vdb.query.source import Source
 
+    Tokens: TypeAlias = list[tuple[int, duckdb.token_type]]
+
 _CLOSES: Final = {")": "(", "]": "[", "}": "{"}
 _NO_SIGN: Final = frozenset("()[]{}?$.,:;")
 
 
-def scan(source: Source) -> str:
+def check_tokens(source: Source) -> str:
     """Return the text without the semicolons and comments behind it.
 
     Raises
@@ -39,6 +41,7 @@ def scan(source: Source) -> str:
         words.pop()
     if not tokens:
         raise source.error("the predicate is empty.", fix="Fix: write a condition, or TRUE for every row.")
+    _check_cases(tokens, words, source)
     previous = ""
     opened: list[tuple[str, int]] = []
     signs = 0
@@ -91,6 +94,21 @@ def _match_brackets(word: str, at: int, opened: list[tuple[str, int]], source: S
             opened.append((c, at + i))
         elif c in _CLOSES and (not opened or opened.pop()[0] != _CLOSES[c]):
             raise source.error(f"{c!r} closes nothing.", at + i)
+
+
+def _check_cases(tokens: Tokens, words: list[str], source: Source) -> None:
+    """Refuse a long x in CASE x WHEN, or one with a CASE of its own."""
+    case = None
+    for i, ((_, kind), word) in enumerate(zip(tokens, words, strict=True)):
+        opens = kind == duckdb.token_type.keyword and word.lower() == "case"
+        if case is not None and (opens or i - case > allow.MAX_CASE_OPERAND):
+            raise source.error(
+                "the x of CASE x WHEN is not simple.", tokens[case][0], "Fix: CASE WHEN x = ... THEN ... END."
+            )
+        if opens:
+            case = i
+        elif kind == duckdb.token_type.keyword and word.lower() == "when":
+            case = None
 
 
 def _refuse_clause(word: str, previous: str, at: int, source: Source) -> None:
