@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from vdb.errors import InvalidArgument
+from vdb.errors import InvalidArgument, InvalidState
 from vdb.index.manager import IndexManager
 from vdb.index.spec import check_integer, check_name
 from vdb.query.execute import Executor
@@ -136,7 +136,12 @@ class Database:
         batch = make_batch(found, schema, vectors)
         with self.writing(name) as transaction:
             transaction.create_table(found)
-            transaction.insert(name, batch)
+            try:
+                transaction.insert(name, batch)
+            except BaseException:
+                with suppress(InvalidState):  # the transaction has failed; it can only be rolled back
+                    transaction.drop_table(name)
+                raise
         return Table(self, name)
 
     def table(self, name: str) -> Table:
@@ -160,9 +165,14 @@ class Database:
         Reads of this thread inside the block see them; other threads do not until the block ends, and wait for it
         before they write.
         """
-        with self.store.begin() as transaction:
-            yield self
-            touched = list(transaction.state.tables)
+        transaction = self.store.begin()
+        try:
+            with transaction:
+                yield self
+                touched = list(transaction.state.tables)
+        except BaseException:
+            self.executor.disown(transaction)
+            raise
         self.indexes.follow(*touched)
 
     @contextmanager

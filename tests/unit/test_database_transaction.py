@@ -167,29 +167,33 @@ def test_empty_transaction_commits_nothing(db: vdb.Database, table: vdb.Table) -
     assert db.store.state.seq == seq
 
 
-def test_hits_of_rows_unchanged_by_a_rollback_can_still_be_read(db: vdb.Database, table: vdb.Table) -> None:
-    found = []
-    with pytest.raises(Stop), db.transaction():  # noqa: PT012
-        table.delete(ids=[5])
-        found.append(table.search([0, 0], 2))
-        raise Stop
-    assert [row["id"] for row in found[0]] == [0, 1]
+def test_hits_found_in_a_transaction_can_be_read_after_its_commit(db: vdb.Database, table: vdb.Table) -> None:
+    with db.transaction():
+        table.add({"id": [60], "lang": ["new"]}, e=[[60, 60]])
+        hits = table.search([60, 60], 2, select=["id", "lang", "e"])
+    assert hits.ids.tolist() == [60, 9]
+    assert [row["lang"] for row in hits] == ["new", "en"]
 
 
 @pytest.mark.parametrize("later", [60, 70])
-def test_hits_of_rolled_back_rows_never_show_the_rows_that_follow(
+def test_hits_of_a_rolled_back_transaction_never_show_the_rows_that_follow(
     db: vdb.Database, table: vdb.Table, later: int
 ) -> None:
     found = []
     with pytest.raises(Stop), db.transaction():  # noqa: PT012
         table.add({"id": [60], "lang": ["gone"]}, e=[[60, 60]])
+        found.append(table.search([60, 60], 1, select=["e"]))
+        found.append(table.search([[60, 60]], 1)[0])
+        found.append(table.get([60]))
+        assert [hits.ids.tolist() for hits in found] == [[60]] * 3
         found.append(table.search([60, 60], 1))
         raise Stop
     table.add({"id": [later], "lang": ["new"]}, e=[[-60, -60]])
-    assert found[0].ids.tolist() == [60]
-    assert found[0].distances.tolist() == [0]
-    with pytest.raises(vdb.InvalidState, match="search again"):
-        found[0].to_dicts()
+    for stale in found:
+        with pytest.raises(vdb.InvalidState, match=r"rolled back.*search again"):
+            stale.to_dicts()
+    with pytest.raises(vdb.InvalidState, match=r"rolled back.*search again"):
+        _ = found[-1].ids
 
 
 def test_hits_read_after_a_change_of_their_rows_are_refused(table: vdb.Table) -> None:

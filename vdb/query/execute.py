@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vdb.query.plan import Plan
     from vdb.query.request import Request
     from vdb.storage.state import TableState
-    from vdb.storage.store import Store
+    from vdb.storage.store import Store, WriteTransaction
     from vdb.types import Metric, Slots
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class Executor:
         self._store = store
         self._indexes = indexes
         self._threads = threads
+        self._rolled_back: WeakSet[WriteTransaction] = WeakSet()
         self._targets: dict[tuple[str, str, Metric], Target] = {}
 
     def search(self, state: TableState, request: Request) -> Hits:
@@ -86,7 +88,21 @@ class Executor:
                 _check_unchanged(state, session.state.tables.get(name), slots)
                 return read(session.fetch(name, slots, columns))
 
-        return RowSource(state, fetch)
+        transaction = self._store.transaction
+        if transaction is None:
+            return RowSource(state, fetch)
+
+        def check() -> None:
+            if transaction in self._rolled_back:
+                raise InvalidState(
+                    f"This result of table {name} was found in a transaction that was rolled back. Fix: search again."
+                )
+
+        return RowSource(state, fetch, check)
+
+    def disown(self, transaction: WriteTransaction) -> None:
+        """Refuse what was found in a transaction that was rolled back: others get its slots and row ids."""
+        self._rolled_back.add(transaction)
 
     def _matching(self, state: TableState, request: Request) -> tuple[TableState, _core.RowSet]:
         """The rows that the predicate allows and the state they were found in, which may be a newer one."""

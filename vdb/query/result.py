@@ -19,7 +19,7 @@ from vdb.query import export
 from vdb.types import DISTANCE_COLUMN, QUERY_COLUMN, ROW_ID_COLUMN, FloatMatrix, RowIds, Slots, VectorColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from vdb.storage.state import TableState
 
@@ -32,10 +32,21 @@ _SHOWN_WIDTH: Final = 32
 
 @dataclass(frozen=True)
 class RowSource:
-    """Where a result reads its rows: the state they were found in, and DuckDB."""
+    """Where a result reads its rows: the state they were found in, and DuckDB.
 
-    state: TableState
+    `check` raises InvalidState where that state is of no more use.
+    """
+
+    found_in: TableState
     fetch: export.Fetch
+    check: Callable[[], None] | None = None
+
+    @property
+    def state(self) -> TableState:
+        """The state the rows were found in."""
+        if self.check is not None:
+            self.check()
+        return self.found_in
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,66 @@
+#include "core/vectors.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "data.h"
+
+namespace vdb {
+namespace {
+
+TEST_CASE("the inverse norm is that of double arithmetic") {
+  for (std::size_t dim = 1; dim <= 70; ++dim) {
+    const testing::Vectors vectors = testing::uniform_vectors(Metric::kCosine, 1, dim, dim);
+    double squared = 0;
+    for (const float value : vectors.values) squared += double{value} * double{value};
+    const double expected = 1 / std::sqrt(squared);
+    CHECK(double{inverse_norm(vectors.row(0), dim)} == doctest::Approx(expected).epsilon(1e-7));
+  }
+}
+
+TEST_CASE("the norm of very long and very short rows neither overflows nor vanishes") {
+  const std::vector<float> large(8, 1e30F);
+  const std::vector<float> small(8, 1e-30F);
+  CHECK(double{inverse_norm(large.data(), 8)} == doctest::Approx(1e-30 / std::sqrt(8.0)));
+  CHECK(double{inverse_norm(small.data(), 8)} == doctest::Approx(1e30 / std::sqrt(8.0)));
+}
+
+TEST_CASE("a zero row has an infinite inverse norm") {
+  const std::vector<float> zeros(5, 0.0F);
+  CHECK(inverse_norm(zeros.data(), 5) == std::numeric_limits<float>::infinity());
+}
+
+TEST_CASE("the norms of many rows are the norms of each") {
+  const testing::Vectors vectors = testing::uniform_vectors(Metric::kCosine, 10'000, 3, 1);
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < vectors.n; ++i) wrong += vectors.norms[i] != inverse_norm(vectors.row(i), 3) ? 1U : 0U;
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("the first row with a value that is not finite is found, wherever the value stands") {
+  testing::Vectors vectors = testing::uniform_vectors(Metric::kL2, 20, 7, 1);
+  CHECK(first_nonfinite_row(vectors.values.data(), 20, 7) == 20);
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+    for (std::size_t at = 0; at < vectors.values.size(); ++at) {
+      const float before = std::exchange(vectors.values[at], bad);
+      CHECK(first_nonfinite_row(vectors.values.data(), 20, 7) == at / 7);
+      vectors.values[at] = before;
+    }
+  }
+  vectors.values[3] = std::numeric_limits<float>::max();
+  vectors.values[4] = std::numeric_limits<float>::denorm_min();
+  CHECK(first_nonfinite_row(vectors.values.data(), 20, 7) == 20);
+  CHECK(first_nonfinite_row(nullptr, 0, 7) == 0);
+}
+
+TEST_CASE("a metric is parsed from its name and from nothing else") {
+  for (const Metric metric : testing::kMetrics) CHECK(parse_metric(name_of(metric)) == metric);
+  CHECK_THROWS_WITH_AS(parse_metric("L2"), "unknown metric 'L2'; expected l2, cosine or ip", InvalidArgument);
+  CHECK_THROWS_AS(parse_metric(""), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace vdb
