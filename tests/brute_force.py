@@ -28,9 +28,7 @@ def distances(query: npt.ArrayLike, vectors: npt.ArrayLike, metric: str) -> npt.
         return 1 - products / np.linalg.norm(x, axis=1) / np.linalg.norm(q)
 
 
-def by_id(
-    query: npt.ArrayLike, rows: Mapping[int, npt.ArrayLike | None], metric: str = "l2"
-) -> dict[int, float]:
+def by_id(query: npt.ArrayLike, rows: Mapping[int, npt.ArrayLike | None], metric: str = "l2") -> dict[int, float]:
     """The distance of every row that has one, by row id."""
     there = {key: vector for key, vector in rows.items() if vector is not None}
     if not there:

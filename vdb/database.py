@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from vdb.errors import InvalidArgument, InvalidState
+from vdb.errors import InvalidArgument, InvalidState, VdbError
 from vdb.index.manager import IndexManager
 from vdb.index.spec import check_integer, check_name
 from vdb.query.execute import Executor
@@ -138,7 +138,7 @@ class Database:
             transaction.create_table(found)
             try:
                 transaction.insert(name, batch)
-            except BaseException:
+            except VdbError:
                 with suppress(InvalidState):  # the transaction has failed; it can only be rolled back
                     transaction.drop_table(name)
                 raise

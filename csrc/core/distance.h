@@ -20,15 +20,18 @@ inline float ordered(float distance) noexcept {
   return distance == distance ? distance : std::numeric_limits<float>::infinity();
 }
 
+// Lines of a row to ask for ahead: enough to start the hardware's own prefetch. Asking for all of them fills the miss
+// buffers of the core, and the walk stalls (bench/micro/gather.py).
+inline constexpr std::size_t kPrefetchLines = 2;
+
 class BoundQuery {
  public:
   BoundQuery(const VectorView& view, const float* query) noexcept
       : view_(view), query_(query) {}
 
   const float* row(Slot slot) const noexcept { return view_.row(slot); }
-  // The first lines only: they start the hardware's own prefetch, and asking for all would fill the core's miss buffers
-  // and stall (bench/micro/gather.py).
-  void prefetch_row(Slot slot) const noexcept { prefetch_lines(view_.row(slot), 2); }
+  void prefetch_row(Slot slot) const noexcept { prefetch_lines(view_.row(slot), kPrefetchLines); }
+
 
  protected:
   VectorView view_;

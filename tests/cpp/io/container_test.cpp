@@ -58,10 +58,10 @@ TEST_CASE("what is written is read back, for 0 to 63 sections of ragged sizes") 
     std::vector<std::string> tags;
     std::vector<Content> contents;
     for (std::size_t i = 0; i < count; ++i) {
-      tags.push_back("s" + std::to_string(i));
+      tags.push_back(std::to_string(i));
       contents.push_back(noise((i * 37) % 200, i));
     }
-    const std::string path = folder.file(("c" + std::to_string(count)).c_str());
+    const std::string path = folder.file(std::to_string(count).c_str());
     const Content identity = noise(count * 31, count);
     const std::uint64_t length = write_container(path, identity, sections_of(tags, contents));
     CHECK(length == std::filesystem::file_size(path));

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from papers import DIM, PAPERS
 
 from vdb.storage import files
 from vdb.storage.batch import Batch, make_batch
 from vdb.storage.store import Store
-from vdb.types import Column, TableSchema, VectorColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-DIM = 8
-PAPERS = TableSchema(
-    "papers", (Column("id", "BIGINT", False), Column("title", "VARCHAR"), VectorColumn("embedding", DIM)), "id"
-)
+    from papers import MakeRows
 
-
-class MakeRows(Protocol):
-    def __call__(self, ids: Sequence[int], title: str = "t", fill: float = 0.0) -> Batch: ...
+    from vdb.types import TableSchema
 
 
 @pytest.fixture
@@ -75,13 +70,3 @@ def fail_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, BaseException], N
         monkeypatch.setattr(files, "hook", hook)
 
     return install
-
-
-def contents(store: Store) -> dict[int, tuple[str | None, list[float] | None]]:
-    """Every row of `papers` as DuckDB and the vector file have it, by id; fails where memory disagrees."""
-    with store.read() as session:
-        table = session.state.table("papers")
-        slots = table.live.to_slots()
-        rows = session.fetch("papers", slots, ["id", "title", "embedding"]).fetchall()
-        assert [row[0] for row in rows] == table.row_ids[slots].tolist()
-    return {key: (title, None if vector is None else list(vector)) for key, title, vector in rows}

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from papers import DIM, MakeRows, contents
 
-from tests.unit.storage.conftest import DIM, MakeRows, contents
 from vdb.errors import DimensionMismatch, InvalidArgument
 from vdb.storage.batch import make_batch
 from vdb.types import Column, TableSchema, VectorColumn

@@ -63,7 +63,7 @@ def test_a_file_is_named_for_what_it_is(tmp_path: Path) -> None:
 
 
 def test_a_missing_parent_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="no directory .*none to create db in"):
+    with pytest.raises(InvalidArgument, match=r"no directory .*none to create db in"):
         Store.open(tmp_path / "none" / "db")
 
 

@@ -32,7 +32,7 @@ def test_a_cut_format_is_corrupted(data: bytes) -> None:
 
 
 def test_a_newer_major_version_is_refused_by_name() -> None:
-    with pytest.raises(FormatVersionError, match="format 2.0; this vdb reads format 1.x"):
+    with pytest.raises(FormatVersionError, match=r"format 2\.0; this vdb reads format 1\.x"):
         Format.decode(Format(DATABASE, "2.0.0", major=2).encode(), PATH)
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from papers import DIM, MakeRows
 
-from tests.unit.storage.conftest import DIM, MakeRows
 from vdb._core import ABSENT_SLOT
 from vdb.errors import InvalidArgument, InvalidState, NotFound, PredicateError
 from vdb.types import Column, Predicate, TableSchema
@@ -95,9 +95,9 @@ def test_keys_of_another_kind_are_refused(store: Store, keys: list[object]) -> N
 
 def test_what_is_missing_is_named(store: Store) -> None:
     with store.read() as session:
-        with pytest.raises(NotFound, match="no table 'paper'.*Did you mean 'papers'"):
+        with pytest.raises(NotFound, match=r"no table 'paper'.*Did you mean 'papers'"):
             session.slots("paper")
-        with pytest.raises(InvalidArgument, match="no column 'titel'.*Did you mean 'title'"):
+        with pytest.raises(InvalidArgument, match=r"no column 'titel'.*Did you mean 'title'"):
             session.fetch("papers", np.array([0], np.uint32), ["titel"])
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
+from papers import MakeRows, contents
 
-from tests.unit.storage.conftest import MakeRows, contents
 from vdb.errors import Corrupted, FormatVersionError, MetadataLost, NotFound
 from vdb.storage.layout import Format, Layout
 from vdb.storage.store import Store
@@ -170,7 +170,7 @@ def test_an_older_catalog_than_the_witness_is_metadata_lost(path: Path, tmp_path
     store.close()
     shutil.copy(tmp_path / "old", path / "catalog.duckdb")
     before = tree(path / "vectors")
-    with pytest.raises(MetadataLost, match="ends with commit 1; .*WITNESS proves commit 3"):
+    with pytest.raises(MetadataLost, match=r"ends with commit 1; .*WITNESS proves commit 3"):
         Store.open(path)
     assert tree(path / "vectors") == before
     reader = Store.open(path, read_only=True)
@@ -262,12 +262,12 @@ def test_check_finds_a_bit_that_open_does_not_read(path: Path, batch: MakeRows) 
 def test_a_failed_open_holds_nothing(path: Path, fail_at: Callable[[str, BaseException], None]) -> None:
     with (path / "vectors" / vector_path(path).name).open("ab") as file:
         file.write(b"tail")
-    open_files = len(os.listdir("/proc/self/fd"))
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vdb.storage.files.hook", _raise_at_truncate)
         with pytest.raises(Exception, match="planned"):
             Store.open(path)
-    assert len(os.listdir("/proc/self/fd")) <= open_files
+    assert len(list(Path("/proc/self/fd").iterdir())) <= open_files
     Store.open(path).close()
 
 

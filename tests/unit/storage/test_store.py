@@ -5,18 +5,18 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from papers import PAPERS, MakeRows, contents
 
-from tests.unit.storage.conftest import PAPERS, MakeRows, contents
 from vdb.errors import InvalidArgument, InvalidState, Locked
 from vdb.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def test_a_closed_database_refuses_every_call(store: Store) -> None:
@@ -126,15 +126,17 @@ def _child_report(store: Store, path: Path) -> str:
         "read": lambda: store.read().__enter__(),
         "open": lambda: Store.open(path),
     }
-    found = []
-    for name, call in calls.items():
-        try:
-            call()
-            found.append(f"{name} worked")
-        except Exception as error:
-            found.append(f"{name} {type(error).__name__}")
+    found = [f"{name} {_outcome(call)}" for name, call in calls.items()]
     store.close()
     return ", ".join(found)
+
+
+def _outcome(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except Exception as error:
+        return type(error).__name__
+    return "worked"
 
 
 def test_close_waits_for_a_read_in_another_thread(path: Path) -> None:
@@ -168,7 +170,7 @@ def test_opening_and_closing_leaks_no_descriptor(path: Path, batch: MakeRows) ->
         contents(store)
         store.close()
         gc.collect()
-        return len(os.listdir("/proc/self/fd"))
+        return len(list(Path("/proc/self/fd").iterdir()))
 
     counts = [cycle(key) for key in range(100, 106)]
     assert counts[-1] == counts[1]

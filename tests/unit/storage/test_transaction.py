@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from papers import PAPERS, MakeRows, contents
 
-from tests.unit.storage.conftest import PAPERS, MakeRows, contents
 from vdb.errors import AlreadyExists, InvalidArgument, InvalidState, NotFound
 from vdb.storage.state import IndexRecord
 from vdb.types import Column, TableSchema, VectorColumn
@@ -23,12 +23,17 @@ def test_an_exception_rolls_everything_back(store: Store, batch: MakeRows) -> No
     with store.begin() as transaction:
         transaction.insert("papers", batch([1, 2]))
     before = store.state
-    with pytest.raises(ZeroDivisionError), store.begin() as transaction:
-        transaction.insert("papers", batch([3, 4]))
-        transaction.delete("papers", np.array([0], np.uint32))
-        transaction.create_table(OTHER)
-        transaction.put_index(IndexRecord("h", "papers", "embedding", "hnsw", {}))
-        raise ZeroDivisionError
+
+    def change_and_fail() -> None:
+        with store.begin() as transaction:
+            transaction.insert("papers", batch([3, 4]))
+            transaction.delete("papers", np.array([0], np.uint32))
+            transaction.create_table(OTHER)
+            transaction.put_index(IndexRecord("h", "papers", "embedding", "hnsw", {}))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        change_and_fail()
     assert store.state is before
     assert sorted(contents(store)) == [1, 2]
     with store.begin() as transaction:
@@ -158,7 +163,7 @@ def test_indexes_are_listed_replaced_and_dropped(store: Store) -> None:
     with store.begin() as transaction:
         transaction.put_index(record)
     assert store.state.table("papers").indexes == {"h": record}
-    with pytest.raises(NotFound, match="no index 'g'. Indexes: h"), store.begin() as transaction:
+    with pytest.raises(NotFound, match=r"no index 'g'\. Indexes: h"), store.begin() as transaction:
         transaction.drop_index("papers", "g")
     with pytest.raises(InvalidArgument, match="title is not a vector column"), store.begin() as transaction:
         transaction.put_index(IndexRecord("x", "papers", "title", "hnsw", {}))

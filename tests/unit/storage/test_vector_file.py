@@ -12,10 +12,11 @@ from vdb import _core
 from vdb.errors import Corrupted
 from vdb.storage.vector_file import VectorFile
 from vdb.storage.vector_header import BLOCK_BYTES, DATA_OFFSET, Identity
-from vdb.storage.vectors import Extent
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from vdb.storage.vectors import Extent
 
 DIM = 100  # 400 bytes: rows cross block borders
 IDENTITY = Identity(uuid.uuid4(), uuid.uuid4(), 1, 0, DIM)
