@@ -16,7 +16,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: help dev demo test check format-check lint types fast fix cpp-test asan tsan bench bench-smoke clean
+.PHONY: help dev demo test check format-check lint types fast fix doctest cpp-test asan tsan bench bench-smoke clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-13s %s\n", $$1, $$2 }'
@@ -55,6 +55,13 @@ fix: $(VENV)/dev.stamp ## Format everything and apply the safe lint fixes
 
 # The core by itself: build/<folder>, options
 
+# The header of the C++ tests is the one thing that pip does not have.
+doctest: FOUND = echo '\#include <doctest/doctest.h>' | $(CXX) -x c++ -E - >/dev/null 2>&1
+doctest: INSTALL = apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq doctest-dev >/dev/null
+doctest:
+	@$(FOUND) || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo 'installing doctest-dev' && $(INSTALL); } || \
+	  { echo 'the C++ tests need doctest; Debian: apt-get install doctest-dev, macOS: brew install doctest'; exit 1; }
+
 define run_cpp_tests
 	@mkdir -p build
 	@$(BIN)/cmake -S . -B build/$(1) -G Ninja --log-level=WARNING -DVDB_PYTHON=OFF -DVDB_TESTS=ON $(2) > build/$(1).log || \
@@ -63,13 +70,13 @@ define run_cpp_tests
 	$(BIN)/ctest --test-dir build/$(1) --output-on-failure
 endef
 
-cpp-test: $(VENV)/tools.stamp ## The C++ tests
+cpp-test: $(VENV)/tools.stamp doctest ## The C++ tests
 	$(call run_cpp_tests,cpp,-DCMAKE_BUILD_TYPE=Release)
 
-asan: $(VENV)/tools.stamp ## The C++ tests under the address and undefined-behaviour sanitizers
+asan: $(VENV)/tools.stamp doctest ## The C++ tests under the address and undefined-behaviour sanitizers
 	$(call run_cpp_tests,asan,-DCMAKE_BUILD_TYPE=RelWithDebInfo -DVDB_SANITIZE=address$(comma)undefined)
 
-tsan: $(VENV)/tools.stamp ## The C++ tests under the thread sanitizer
+tsan: $(VENV)/tools.stamp doctest ## The C++ tests under the thread sanitizer
 	$(call run_cpp_tests,tsan,-DCMAKE_BUILD_TYPE=RelWithDebInfo -DVDB_SANITIZE=thread)
 
 comma := ,

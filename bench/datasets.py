@@ -23,7 +23,7 @@ _CHUNK_ROWS = 8_192  # 12 MiB of float32 at 384 dimensions: the temporaries stay
 FloatMatrix = npt.NDArray[np.float32]
 
 
-class MissingDataset(RuntimeError):  # noqa: N818 -- as the names in vdb.errors
+class MissingDataset(RuntimeError):
     """The data, or the library that ships it, is not on this machine; the message says what to do."""
 
 

@@ -1,13 +1,13 @@
 """The compiled core: row sets, exact scan, HNSW. It knows slots and floats, never SQL or row ids."""
 
 from collections.abc import Callable
-from typing import final
+from typing import TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 
-_F32 = npt.NDArray[np.float32]
-_U32 = npt.NDArray[np.uint32]
+_F32: TypeAlias = npt.NDArray[np.float32]
+_U32: TypeAlias = npt.NDArray[np.uint32]
 
 ABSENT_SLOT: int  # 2**32 - 1, pads the slots of a short result; its distance is +inf
 
@@ -21,6 +21,7 @@ def isa_levels() -> list[str]:
     """Every kernel level this machine can run, lowest first."""
 
 def hardware_threads() -> int: ...
+
 @final
 class RowSet:
     """An immutable set of slots below `size` with its exact count; a set bit means allowed."""
@@ -101,9 +102,7 @@ def scan(
 class Hnsw:
     """Hierarchical navigable small world graph (Malkov and Yashunin 2018) over the slots of one vector column."""
 
-    def __init__(
-        self, dim: int, metric: str, M: int = 16, ef_construction: int = 200, seed: int = 42
-    ) -> None: ...
+    def __init__(self, dim: int, metric: str, M: int = 16, ef_construction: int = 200, seed: int = 42) -> None: ...
     @staticmethod
     def load(path: str) -> Hnsw:
         """Corrupted or FormatVersionError where any byte is not as saved."""

@@ -10,11 +10,10 @@ import collections
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +21,14 @@ import numpy.typing as npt
 from vdb.database import Database, connect
 from vdb.errors import InvalidArgument, NotFound
 from vdb.index.spec import HNSW
-from vdb.query.result import Hits
 from vdb.storage.parquet import read_parquet
-from vdb.table import Table
-from vdb.types import FloatMatrix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vdb.query.result import Hits
+    from vdb.table import Table
+    from vdb.types import FloatMatrix
 
 _FILES = ("papers.parquet", "vectors.f16.npy", "queries.f16.npy")
 _BATCH = 10_000  # rows a commit
@@ -242,7 +245,7 @@ def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     try:
         from tqdm import tqdm
     except ImportError:
-        yield lambda done: None
+        yield lambda _: None
         return
     with tqdm(total=total, desc=what, unit="row", disable=None, leave=False) as bar:
 

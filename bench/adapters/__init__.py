@@ -16,7 +16,7 @@ PEERS = {
 }
 
 
-class MissingPeer(RuntimeError):  # noqa: N818 -- as the names in vdb.errors
+class MissingPeer(RuntimeError):
     """The peer's library is not installed; the message says which."""
 
 

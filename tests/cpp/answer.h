@@ -28,9 +28,7 @@ struct Answer {
     const auto begin = slots.begin() + static_cast<std::ptrdiff_t>(query * k);
     return {begin, std::find(begin, begin + static_cast<std::ptrdiff_t>(k), kAbsentSlot)};
   }
-  friend bool operator==(const Answer& a, const Answer& b) {
-    return a.slots == b.slots && a.distances == b.distances;
-  }
+  friend bool operator==(const Answer& a, const Answer& b) { return a.slots == b.slots && a.distances == b.distances; }
 
   std::size_t k;
   std::vector<Slot> slots;

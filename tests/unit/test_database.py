@@ -133,7 +133,7 @@ def test_read_only_database_answers_and_refuses_every_write(tmp_path: Path) -> N
             lambda: table.create_index(name="i"),
             lambda: table.drop_index("h"),
         ):
-            with pytest.raises(vdb.InvalidState, match="read-only.*read_only=True"):
+            with pytest.raises(vdb.InvalidState, match=r"read-only.*read_only=True"):
                 call()
         assert len(table) == 2
     assert {path: path.read_bytes() for path in (tmp_path / "d").rglob("*") if path.is_file()} == before

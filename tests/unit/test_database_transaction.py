@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Stop(Exception):  # noqa: N818 -- not an error
+class Stop(Exception):
     """Leaves a transaction."""
 
 

@@ -76,14 +76,12 @@ class Engine:
             "checkpoint_threshold": f"{_NEVER}B",
             "auto_checkpoint_skip_wal_threshold": _NEVER,
         }
-        if memory_limit is not None:
-            config["memory_limit"] = memory_limit
-        if threads is not None:
-            config["threads"] = threads
+        given = {"memory_limit": memory_limit, "threads": threads}
+        config |= {name: value for name, value in given.items() if value is not None}
         try:
             connection = duckdb.connect(":memory:" if path is None else str(path), read_only=read_only, config=config)
         except duckdb.Error as error:
-            raise _refused(error, path, config) from error
+            raise _refused(error, path, given) from error
         if path is None or read_only:  # the default is beside the catalog, or in the working directory
             spill = Path(tempfile.gettempdir()) / f"vdb-{os.getpid()}-{id(connection):x}"
             connection.execute("SET temp_directory = ?", [str(spill)])
@@ -127,20 +125,32 @@ class Engine:
 
 def wrapped(error: duckdb.Error, doing: str) -> VdbError:
     """Return the user's form of a DuckDB error raised while `doing` something with the user's values."""
-    reason = str(error).split("\n\nLINE ")[0].strip()
+    reason = _first_part(error)
     if any(text in reason for text in _NO_ROOM):
         return DiskFull(f"No room left for {doing}; nothing was changed. Fix: free some space, or delete rows.")
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return _too_little_memory(reason)
     return InvalidArgument(f"DuckDB refused {doing}: {reason}")
 
 
-def _refused(
-    error: duckdb.Error, path: Path | None, config: dict[str, str | bool | int | float | list[str]]
-) -> VdbError:
-    reason = str(error)
-    if path is None or isinstance(error, (duckdb.InvalidInputException, duckdb.ParserException)):
-        return InvalidArgument(f"DuckDB refused the settings {config}: {reason}")
+def _first_part(error: duckdb.Error) -> str:
+    """The error without the advice and the SQL, which is not the user's, that follow it."""
+    return str(error).split("\n\n")[0].strip()
+
+
+def _too_little_memory(reason: str) -> InvalidArgument:
+    return InvalidArgument(f"memory_limit is too small: {reason}. Fix: raise it in vdb.connect, or lower threads.")
+
+
+def _refused(error: duckdb.Error, path: Path | None, given: dict[str, str | int | None]) -> VdbError:
+    reason = _first_part(error)
     if isinstance(error, duckdb.OutOfMemoryException):
-        return InvalidArgument(f"memory_limit is too small to open {path.parent}: {reason}. Fix: raise it.")
+        return _too_little_memory(reason)
+    if path is None or isinstance(error, (duckdb.InvalidInputException, duckdb.ParserException)):
+        settings = ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
+        return InvalidArgument(
+            f"DuckDB refused {settings}: {reason}. Fix: pass a size such as '2GB', threads of 1 or more."
+        )
     if any(text in reason for text in _NO_ROOM):
         return DiskFull(f"No room left to open {path.parent}. Fix: free some space, or open with read_only=True.")
     if "lock on file" in reason:

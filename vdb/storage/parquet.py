@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import numpy.typing as npt
 
 from vdb.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def read_parquet(path: str | os.PathLike[str], order_by: str | None = None) -> dict[str, npt.NDArray[Any]]:

@@ -18,7 +18,7 @@ from vdb._core import RowSet
 from vdb.errors import Corrupted, FormatVersionError, MetadataLost
 from vdb.storage import catalog, files, rows
 from vdb.storage.buffers import Growing
-from vdb.storage.connection import Engine
+from vdb.storage.connection import Engine, wrapped
 from vdb.storage.files import File
 from vdb.storage.handle import Handle
 from vdb.storage.home import DiskHome
@@ -97,6 +97,8 @@ def _load(home: DiskHome, engine: Engine, opened: list[VectorFile]) -> Handle:
     except (duckdb.Error, ValueError, KeyError, IndexError) as error:
         if isinstance(error, Corrupted):
             raise
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise wrapped(error, f"to open {path}") from error
         raise _corrupted(path, str(error)) from error
     attempted = _check_witnesses(home, seq, opened)
     if not home.read_only:

@@ -83,8 +83,9 @@ TEST_CASE("an exception reaches the caller and ends the loop") {
 
 TEST_CASE("of many exceptions one reaches the caller, and the pool goes on working") {
   for (int round = 0; round < 50; ++round) {
-    CHECK_THROWS_AS(parallel_for({100, 1, 0}, [](const Chunk& chunk) { throw std::out_of_range(std::to_string(chunk.begin)); }),
-                    std::out_of_range);
+    CHECK_THROWS_AS(
+        parallel_for({100, 1, 0}, [](const Chunk& chunk) { throw std::out_of_range(std::to_string(chunk.begin)); }),
+        std::out_of_range);
     CHECK(visits_of({100, 1, 0}) == std::vector<int>(100, 1));
   }
 }

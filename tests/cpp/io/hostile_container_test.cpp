@@ -117,13 +117,13 @@ TEST_CASE("a section of another length than was summed is refused") {
 }
 
 TEST_CASE("bytes nothing describes are refused") {
-  CHECK(blamed_for(2010, std::uint8_t{1}) == "padding");                    // between identity and table
-  CHECK(blamed_for(kFirstEntryAt + 28, std::uint32_t{1}) == "padding");     // behind the checksum of an entry
-  CHECK(blamed_for(kSecondEntryAt + 40, std::uint32_t{1}) == "padding");    // behind the last entry
-  CHECK(blamed_for(4070, std::uint8_t{1}) == "padding");                    // behind the table
-  CHECK(blamed_for(4096 + 100, std::uint8_t{1}) == "padding");              // between sections
-  CHECK(blamed_for(4096 + 128 + 127, std::uint8_t{1}) == "padding");        // behind the last section
-  CHECK(blamed_for(4096 + 256 + 20, std::uint8_t{1}) == "padding");         // in the footer
+  CHECK(blamed_for(2010, std::uint8_t{1}) == "padding");                  // between identity and table
+  CHECK(blamed_for(kFirstEntryAt + 28, std::uint32_t{1}) == "padding");   // behind the checksum of an entry
+  CHECK(blamed_for(kSecondEntryAt + 40, std::uint32_t{1}) == "padding");  // behind the last entry
+  CHECK(blamed_for(4070, std::uint8_t{1}) == "padding");                  // behind the table
+  CHECK(blamed_for(4096 + 100, std::uint8_t{1}) == "padding");            // between sections
+  CHECK(blamed_for(4096 + 128 + 127, std::uint8_t{1}) == "padding");      // behind the last section
+  CHECK(blamed_for(4096 + 256 + 20, std::uint8_t{1}) == "padding");       // in the footer
 }
 
 TEST_CASE("a footer of another length or another file is refused") {

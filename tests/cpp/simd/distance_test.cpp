@@ -55,8 +55,8 @@ std::vector<std::size_t> ragged_dims() {
   return dims;
 }
 
-// Whether `value` is within the rounding the kernel files promise: a chain of dim / (4 lanes) additions, at most 3 steps
-// of tail, the reduction of 4 x 16 sums, and 3 for the difference and its square.
+// Whether `value` is within the rounding the kernel files promise: a chain of dim / (4 lanes) additions, at most 3
+// steps of tail, the reduction of 4 x 16 sums, and 3 for the difference and its square.
 bool close(const Forms& forms, const float* a, const float* b, std::size_t dim, float value) {
   long double exact = 0;
   long double magnitude = 0;

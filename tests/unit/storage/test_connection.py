@@ -103,8 +103,17 @@ def test_the_log_stays_until_it_is_folded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("settings", [{"memory_limit": "lots"}, {"threads": -1}, {"threads": 0}])
 def test_bad_settings_are_an_argument_error(settings: dict[str, object]) -> None:
-    with pytest.raises(InvalidArgument, match="refused the settings"):
+    with pytest.raises(InvalidArgument, match=rf"refused {next(iter(settings))}="):
         Engine.open(None, **settings)  # type: ignore[arg-type]
+
+
+def test_too_little_memory_is_told_without_duckdbs_advice(tmp_path: Path) -> None:
+    engine = Engine.open(tmp_path / "c.duckdb")
+    engine.cursor().execute("CREATE TABLE t AS SELECT 1 AS a")
+    engine.checkpoint()
+    engine.close()
+    with pytest.raises(InvalidArgument, match=r"^memory_limit is too small: [^\n]* Fix: raise it"):
+        Engine.open(tmp_path / "c.duckdb", memory_limit="1KB")
 
 
 def test_a_file_that_is_no_catalog_is_corrupted(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ std::vector<Neighbor> candidates_of(const Vectors& vectors) {
 template <class Distance>
 bool is_occluded(const Vectors& vectors, const Neighbor& candidate, const std::vector<Neighbor>& kept) {
   const Distance distance(vectors.view(), candidate.slot);
-  return std::any_of(kept.begin(), kept.end(), [&](const Neighbor& k) { return distance(k.slot) < candidate.distance; });
+  return std::any_of(kept.begin(), kept.end(),
+                     [&](const Neighbor& k) { return distance(k.slot) < candidate.distance; });
 }
 
 template <class Distance>
@@ -34,7 +35,8 @@ void check_metric(Metric metric) {
     for (const std::size_t max : {1U, 3U, 16U, 32U, 118U}) {
       std::vector<Neighbor> expected;  // algorithm 4, word by word
       for (const Neighbor& candidate : candidates) {
-        if (expected.size() < max && !is_occluded<Distance>(vectors, candidate, expected)) expected.push_back(candidate);
+        if (expected.size() < max && !is_occluded<Distance>(vectors, candidate, expected))
+          expected.push_back(candidate);
       }
       std::vector<Neighbor> selected{{99, 99}};
       select_neighbors<Distance>(vectors.view(), candidates, max, selected);
