@@ -88,15 +88,22 @@ class Reader(ABC):
             result[positions] = slots
         return result
 
-    def _table(self, name: str) -> TableState:
+    def _check(self) -> None:
         self._handle.check_session()
+
+    def _table(self, name: str) -> TableState:
+        self._check()
         return self.state.table(name)
+
+    def _fail(self) -> None:
+        """DuckDB refused a statement: where it runs inside a transaction, that is aborted now."""
 
     @contextmanager
     def _asking(self, what: str, raised: type[InvalidArgument] | None = None) -> Iterator[None]:
         try:
             yield
         except duckdb.Error as error:
+            self._fail()
             if isinstance(error, FATAL):
                 self._handle.end(f"DuckDB failed: {error}. Fix: close the database and open it again.")
             failure = wrapped(error, what)

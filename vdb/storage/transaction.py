@@ -218,6 +218,9 @@ class WriteTransaction(Reader):
             self._failed = True
             raise
 
+    def _fail(self) -> None:
+        self._failed = True
+
     def _check(self) -> None:
         self._handle.check()
         if self._done:
