@@ -62,8 +62,14 @@ class SearchStats:
     @property
     def hops(self) -> int: ...
     @property
-    def exhausted(self) -> _U32:
-        """The numbers of the queries whose distance budget ended the search."""
+    def unfinished(self) -> _U32:
+        """The numbers of the queries that a walk left short of k, or whose distance budget ended it."""
+    @property
+    def tied(self) -> _U32:
+        """The numbers of the queries with equal distances in their answer."""
+    @property
+    def settled(self) -> bool:
+        """Whether no query is unfinished or tied."""
 
 @final
 class VectorView:

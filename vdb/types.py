@@ -71,6 +71,11 @@ class TableSchema:
         return tuple(c for c in self.columns if isinstance(c, Column))
 
     @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """The columns a result shows unless others are named: every one but the vectors, or the row id."""
+        return tuple(column.name for column in self.attributes) or (self.row_id_column,)
+
+    @cached_property
     def vectors(self) -> tuple[VectorColumn, ...]:
         """The columns the vector files store."""
         return tuple(c for c in self.columns if isinstance(c, VectorColumn))

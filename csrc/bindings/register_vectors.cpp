@@ -77,7 +77,9 @@ void register_vectors(py::module_& module) {
   py::class_<SearchStats>(module, "SearchStats")
       .def_readonly("distances", &SearchStats::distances)
       .def_readonly("hops", &SearchStats::hops)
-      .def_property_readonly("exhausted", [](const SearchStats& stats) { return to_array(stats.exhausted); });
+      .def_property_readonly("unfinished", [](const SearchStats& stats) { return to_array(stats.unfinished); })
+      .def_property_readonly("tied", [](const SearchStats& stats) { return to_array(stats.tied); })
+      .def_property_readonly("settled", [](const SearchStats& stats) { return stats.unfinished.empty() && stats.tied.empty(); });
 
   py::class_<OwnedView>(module, "VectorView")
       .def(py::init(&make_view), py::arg("data").noconvert(), py::arg("metric"), py::arg("inverse_norms") = py::none())

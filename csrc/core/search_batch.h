@@ -9,6 +9,7 @@
 #include "base/cancel.h"
 #include "core/neighbor.h"
 #include "core/row_set.h"
+#include "core/search_stats.h"
 
 namespace vdb {
 
@@ -27,16 +28,22 @@ struct Answers {
   float* distances;
 };
 
-// Writes one query's answer through Distance::reported.
+// Writes the answer to query `q`, through Distance::reported, and notes in `stats` where it has ties.
 template <class Distance>
-void write_answer(std::span<const Neighbor> nearest, std::size_t k, Slot* slots, float* distances) noexcept {
-  const std::size_t found = std::min(nearest.size(), k);
+void write_answer(std::span<const Neighbor> nearest, const QueryBatch& batch, std::size_t q, const Answers& answers,
+                  SearchStats& stats) {
+  Slot* const slots = answers.slots + q * batch.k;
+  float* const distances = answers.distances + q * batch.k;
+  const std::size_t found = std::min(nearest.size(), batch.k);
+  bool tied = false;
   for (std::size_t i = 0; i < found; ++i) {
     slots[i] = nearest[i].slot;
     distances[i] = Distance::reported(nearest[i].distance);
+    tied = tied || (i > 0 && distances[i] == distances[i - 1]);
   }
-  std::fill(slots + found, slots + k, kAbsentSlot);
-  std::fill(distances + found, distances + k, std::numeric_limits<float>::infinity());
+  if (tied) stats.tied.push_back(static_cast<std::uint32_t>(q));
+  std::fill(slots + found, slots + batch.k, kAbsentSlot);
+  std::fill(distances + found, distances + batch.k, std::numeric_limits<float>::infinity());
 }
 
 }  // namespace vdb

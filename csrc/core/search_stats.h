@@ -8,13 +8,15 @@ namespace vdb {
 
 struct SearchStats {
   std::uint64_t distances = 0;
-  std::uint64_t hops = 0;                // nodes expanded
-  std::vector<std::uint32_t> exhausted;  // numbers of the queries stopped by their distance budget, ascending
+  std::uint64_t hops = 0;                 // nodes expanded
+  std::vector<std::uint32_t> unfinished;  // queries that a walk left short of k, or its distance budget ended
+  std::vector<std::uint32_t> tied;        // queries with equal distances in their answer
 
   SearchStats& operator+=(const SearchStats& other) {
     distances += other.distances;
     hops += other.hops;
-    exhausted.insert(exhausted.end(), other.exhausted.begin(), other.exhausted.end());
+    unfinished.insert(unfinished.end(), other.unfinished.begin(), other.unfinished.end());
+    tied.insert(tied.end(), other.tied.begin(), other.tied.end());
     return *this;
   }
 };

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
-
-import numpy as np
 
 from vdb import _core
 from vdb.errors import InvalidState
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_PLANS_KEPT = 256  # of one table state
+
 
 @dataclass(frozen=True)
 class Target:
@@ -38,12 +38,15 @@ class Target:
     ----------
     allowed : RowSet or None
         Live rows with a vector that has a distance; None: every slot.
+    plans : dict
+        The plans made for it so far, by what the caller asked for.
     """
 
     state: TableState
     view: _core.VectorView
     allowed: _core.RowSet | None
     rows: int
+    plans: dict[tuple[int, int | None, str], Plan] = field(default_factory=dict)
 
 
 class Executor:
@@ -73,9 +76,8 @@ class Executor:
         plan = self._plan(target, allowed, request)
         answer = self._run(target, allowed, plan, request, actuals)
         actuals.search_seconds = time.perf_counter() - began
-        actuals.returned = int(np.count_nonzero(answer.slots != _core.ABSENT_SLOT))
         name = f"{state.schema.name}.{request.column.name}"
-        explanation = Explanation(name, request.metric, len(request.queries), plan, actuals)
+        explanation = Explanation(name, request.metric, answer.slots, plan, actuals)
         neighbors = Neighbors(answer.slots, answer.distances, request.is_batch)
         return Hits(neighbors, request.columns, self.source(state), explanation)
 
@@ -121,6 +123,9 @@ class Executor:
         return target
 
     def _plan(self, target: Target, allowed: _core.RowSet | None, request: Request) -> Plan:
+        asked = (request.k, request.ef_search, request.strategy)
+        if allowed is target.allowed and (known := target.plans.get(asked)) is not None:
+            return known
         matching = target.rows if allowed is None else allowed.count
         candidates = tuple(
             Candidate(
@@ -132,7 +137,10 @@ class Executor:
             for record in target.state.indexes.values()
             if record.column == request.column.name
         )
-        return make_plan(Situation(target.rows, matching, request.k, request.ef_search, request.strategy, candidates))
+        plan = make_plan(Situation(target.rows, matching, *asked, candidates))
+        if allowed is target.allowed and len(target.plans) < _PLANS_KEPT:
+            target.plans[asked] = plan
+        return plan
 
     def _run(
         self, target: Target, allowed: _core.RowSet | None, plan: Plan, request: Request, actuals: Actuals

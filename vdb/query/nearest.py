@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from vdb import _core
 
@@ -17,12 +16,15 @@ if TYPE_CHECKING:
 _WIDEN = 8  # growth of k while rows at the last distance may be missing
 
 
-@dataclass(frozen=True)
-class Answer:
-    """(nq, k) slots and distances, nearest first, padded with ABSENT_SLOT and infinity."""
+class Answer(NamedTuple):
+    """(nq, k) slots and distances, nearest first, padded with ABSENT_SLOT and infinity.
+
+    `settled` means that no two distances of a query are equal; False says nothing.
+    """
 
     slots: Slots
     distances: FloatMatrix
+    settled: bool = False
 
     @classmethod
     def nothing(cls, nq: int, k: int) -> Answer:
@@ -40,7 +42,7 @@ class Answer:
         return wide
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Search:
     """One planned search: `run(k)` may be called for more rows than asked, to settle ties.
 
@@ -62,28 +64,26 @@ class Search:
     actuals: Actuals
 
     def run(self, k: int) -> Answer:
-        """The k nearest allowed slots of each query, exactly min(k, matching) of them."""
+        """The k (at most the matching) nearest allowed slots of each query, exactly k of them."""
         if self.plan.method == "scan" or self.graph is None:
             return self.scan(self.queries, k)
         walk = self._post if self.plan.method == "post" else self._walk
-        slots, distances, unfinished = walk(self.graph, k)
-        short = slots[:, min(k, self.plan.situation.matching) - 1] == _core.ABSENT_SLOT
-        short[unfinished] = True
-        if short.any():
-            rest = np.flatnonzero(short)
-            exact = self.scan(np.ascontiguousarray(self.queries[rest]), k)
-            slots[rest], distances[rest] = exact.slots, exact.distances
-            self.actuals.fallbacks += len(rest)
-        return Answer(slots, distances)
+        answer, unfinished = walk(self.graph, k)
+        if unfinished is None or not len(unfinished):
+            return answer
+        exact = self.scan(np.ascontiguousarray(self.queries[unfinished]), k)
+        answer.slots[unfinished], answer.distances[unfinished] = exact.slots, exact.distances
+        self.actuals.fallbacks += len(unfinished)
+        return Answer(answer.slots, answer.distances)
 
     def scan(self, queries: FloatMatrix, k: int, begin: int = 0) -> Answer:
         """The exact answer over the allowed slots from `begin` on."""
         slots, distances, stats = _core.scan(self.view, queries, k, self.allowed, begin, self.threads)
         self.actuals.distances += stats.distances
-        return Answer(slots, distances)
+        return Answer(slots, distances, stats.settled)
 
-    def _walk(self, graph: _core.Hnsw, k: int) -> tuple[Slots, FloatMatrix, npt.NDArray[np.uint32]]:
-        """The walk over the graph, merged with a scan of the rows it does not cover yet."""
+    def _walk(self, graph: _core.Hnsw, k: int) -> tuple[Answer, Slots | None]:
+        """The walk over the graph, merged with a scan of the rows it does not cover yet; the queries left to finish."""
         plan = self.plan
         ef, limit = max(plan.ef, k), min(graph.covered, self.view.n)
         slots, distances, stats = graph.search(
@@ -92,17 +92,15 @@ class Search:
         self.actuals.distances += stats.distances
         self.actuals.hops += stats.hops
         if limit == self.view.n:
-            return slots, distances, stats.exhausted
+            settled = stats.settled
+            return Answer(slots, distances, settled), None if settled else stats.unfinished
         rest = self.scan(self.queries, k, limit)
         both = Answer(np.hstack([slots, rest.slots]), np.hstack([distances, rest.distances]))
         order = np.lexsort((both.slots, both.distances), axis=1)[:, :k]
-        return (
-            np.take_along_axis(both.slots, order, 1),
-            np.take_along_axis(both.distances, order, 1),
-            stats.exhausted,
-        )
+        merged = Answer(np.take_along_axis(both.slots, order, 1), np.take_along_axis(both.distances, order, 1))
+        return merged, stats.unfinished
 
-    def _post(self, graph: _core.Hnsw, k: int) -> tuple[Slots, FloatMatrix, npt.NDArray[np.uint32]]:
+    def _post(self, graph: _core.Hnsw, k: int) -> tuple[Answer, Slots | None]:
         """Walk without the filter, filter what came, and widen until enough passed or nothing is left to widen."""
         allowed = _core.RowSet.all(self.view.n) if self.allowed is None else self.allowed
         limit = min(graph.covered, self.view.n)  # another thread may extend the graph meanwhile
@@ -121,8 +119,8 @@ class Search:
             kept = min(found, k)
             answer.slots[row, :kept] = slots[0, passed][:kept]
             answer.distances[row, :kept] = distances[0, passed][:kept]
-        unfinished = np.arange(len(self.queries) if limit < self.view.n else 0, dtype=np.uint32)
-        return answer.slots, answer.distances, unfinished
+        short = (answer.slots[:, -1] == _core.ABSENT_SLOT) | (limit < self.view.n)
+        return answer, np.flatnonzero(short).astype(np.uint32)
 
 
 def settle(search: Search, k: int, row_ids: RowIds) -> Answer:
@@ -133,10 +131,10 @@ def settle(search: Search, k: int, row_ids: RowIds) -> Answer:
     """
     matching = search.plan.situation.matching
     answer = search.run(min(k + 1, matching))
-    slots, distances = answer.slots, answer.distances
-    tied = distances[:, 1:] == distances[:, :-1]
-    if not tied.any():
+    slots, distances, settled = answer
+    if settled:
         return Answer(slots[:, :k], distances[:, :k])
+    tied = distances[:, 1:] == distances[:, :-1]
     result = Answer(slots[:, :k].copy(), distances[:, :k].copy())
     for row in np.flatnonzero(tied.any(axis=1)).tolist():
         s, d = slots[row], distances[row]

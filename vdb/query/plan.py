@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from vdb._core import ABSENT_SLOT
+
+if TYPE_CHECKING:
+    from vdb.types import Slots
 
 Method: TypeAlias = Literal["empty", "scan", "graph", "post"]
 
@@ -72,31 +77,32 @@ class Plan:
     graph_cost: float = float("inf")
 
 
-@dataclass
+@dataclass(slots=True)
 class Actuals:
     """What a search did, summed over its queries."""
 
     distances: int = 0
     hops: int = 0
     fallbacks: int = 0  # queries the scan had to finish
-    returned: int = 0
     predicate_seconds: float = 0.0
     search_seconds: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Explanation:
-    """A plan beside what came of it; `str` is what `hits.explain()` shows."""
+    """A plan beside what came of it, (nq, k) padded `slots` among it; `str` is what `hits.explain()` shows."""
 
     target: str  # table.column
     metric: str
-    queries: int
+    slots: Slots
     plan: Plan
     actuals: Actuals
 
     def __str__(self) -> str:
         plan, seen, actuals = self.plan, self.plan.situation, self.actuals
-        batch = f"  queries={self.queries}" if self.queries != 1 else ""
+        queries = len(self.slots)
+        batch = f"  queries={queries}" if queries != 1 else ""
+        returned = int((self.slots != ABSENT_SLOT).sum())
         lines = [
             f"VECTOR_SEARCH {self.target}  k={seen.k}  metric={self.metric}{batch}",
             f"  strategy  {plan.method}   {plan.reason}",
@@ -110,7 +116,7 @@ class Explanation:
             lines.append(f"  rejected  {'; '.join(rejected)}")
         lines += [
             f"  hops {actuals.hops:,}   distances {actuals.distances:,}   fallbacks {actuals.fallbacks}",
-            f"  returned  {actuals.returned} of {min(seen.k, seen.matching) * self.queries}",
+            f"  returned  {returned} of {min(seen.k, seen.matching) * queries}",
             f"  predicate {actuals.predicate_seconds * 1e3:.2f} ms   search {actuals.search_seconds * 1e3:.2f} ms",
         ]
         return "\n".join(lines)

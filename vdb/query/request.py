@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sized
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -23,8 +22,7 @@ STRATEGIES: Final = ("auto", "scan", "graph", "post")
 _PLANNED: Final = ("acorn", "range", "ivf")  # of indexes this version does not build
 
 
-@dataclass(frozen=True)
-class SearchOptions:
+class SearchOptions(NamedTuple):
     """The keyword arguments of `Table.search`, as the caller gave them."""
 
     where: str | None = None
@@ -36,8 +34,7 @@ class SearchOptions:
     strategy: str = "auto"
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """A search of one vector column.
 
     Attributes
@@ -121,7 +118,7 @@ def choose_column(schema: TableSchema, name: str | None) -> VectorColumn:
 def shown_columns(schema: TableSchema, select: Sequence[str] | None) -> tuple[str, ...]:
     """The columns of a result: those of `select`, else every column but the vectors."""
     if select is None:
-        return tuple(column.name for column in schema.attributes) or (schema.row_id_column,)
+        return schema.shown
     if isinstance(select, str):
         raise InvalidArgument(f"select must be a list of columns, got the string {select!r}.\n  Fix: [{select!r}].")
     try:

@@ -95,8 +95,8 @@ class Reader(ABC):
         self._check()
         return self.state.table(name)
 
-    def _fail(self) -> None:
-        """DuckDB refused a statement: where it runs inside a transaction, that is aborted now."""
+    def _fail(self) -> None:  # noqa: B027 -- nothing to do unless a transaction is aborted by it
+        """DuckDB refused a statement."""
 
     @contextmanager
     def _asking(self, what: str, raised: type[InvalidArgument] | None = None) -> Iterator[None]:

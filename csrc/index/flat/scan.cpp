@@ -59,8 +59,7 @@ SearchStats scan_group(const VectorView& view, const QueryBatch& batch, const Ti
     stats.distances += slots.size() * width;
   }
   for (std::size_t q = 0; q < width; ++q) {
-    const std::size_t at = (group.begin + q) * batch.k;
-    write_answer<Distance>(nearest[q].sorted(), batch.k, answers.slots + at, answers.distances + at);
+    write_answer<Distance>(nearest[q].sorted(), batch, group.begin + q, answers, stats);
   }
   return stats;
 }
@@ -81,6 +80,7 @@ SearchStats scan(const VectorView& view, const QueryBatch& batch, std::size_t be
     const std::lock_guard lock(total_mutex);
     total += stats;
   });
+  std::sort(total.tied.begin(), total.tied.end());
   return total;
 }
 

@@ -47,26 +47,28 @@ SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const 
     std::vector<Neighbor>& nearest = scratch->neighbors;
     for (std::size_t q = chunk.begin; q < chunk.end; ++q) {
       if (batch.cancel->poll()) throw Cancelled();
-      Slot* const slots = answers.slots + q * batch.k;
-      float* const distances = answers.distances + q * batch.k;
       with_distance(view, batch.queries + q * view.dim, [&]<class Distance>(const Distance& distance) {
         bool finished = true;
         if (batch.rows != nullptr) {
           finished = search_one(distance, AllowRows{*batch.rows}, sane.limit, beam);
-          write_answer<Distance>(scratch->allowed.sorted(), batch.k, slots, distances);
+          const std::span<const Neighbor> allowed = scratch->allowed.sorted();
+          finished = finished && allowed.size() >= batch.k;
+          write_answer<Distance>(allowed, batch, q, answers, stats);
         } else {
           finished = search_one(distance, AllowAll{}, sane.limit, beam);
           nearest.clear();
           for (std::size_t i = 0; i < std::min(batch.k, scratch->pool.size()); ++i) nearest.push_back(scratch->pool[i]);
-          write_answer<Distance>(nearest, batch.k, slots, distances);
+          finished = finished && nearest.size() == batch.k;
+          write_answer<Distance>(nearest, batch, q, answers, stats);
         }
-        if (!finished) stats.exhausted.push_back(static_cast<std::uint32_t>(q));
+        if (!finished) stats.unfinished.push_back(static_cast<std::uint32_t>(q));
       });
     }
     const std::lock_guard lock(total_mutex);
     total += stats;
   });
-  std::sort(total.exhausted.begin(), total.exhausted.end());
+  std::sort(total.unfinished.begin(), total.unfinished.end());
+  std::sort(total.tied.begin(), total.tied.end());
   return total;
 }
 

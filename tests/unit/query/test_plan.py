@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from vdb.query.plan import Actuals, Candidate, Explanation, Situation
 from vdb.query.planner import make_plan
 
@@ -9,12 +11,13 @@ INDEXES = (Candidate("h", 16, 100_000), Candidate("c", 16, 100_000, "metric is c
 
 
 def explained(strategy: str = "auto", matching: int = 100_000, queries: int = 1, **kwargs: object) -> str:
+    slots = np.zeros((queries, min(10, matching)), np.uint32)
     situation = Situation(100_000, matching, 10, None, strategy, kwargs.pop("candidates", INDEXES))  # type: ignore[arg-type]
-    return str(Explanation("items.e", "l2", queries, make_plan(situation), Actuals(**kwargs)))  # type: ignore[arg-type]
+    return str(Explanation("items.e", "l2", slots, make_plan(situation), Actuals(**kwargs)))  # type: ignore[arg-type]
 
 
 def test_graph_plan_shows_index_costs_and_work() -> None:
-    text = explained(distances=1234, hops=56, returned=10, search_seconds=0.0015)
+    text = explained(distances=1234, hops=56, search_seconds=0.0015)
     assert text.splitlines()[0] == "VECTOR_SEARCH items.e  k=10  metric=l2"
     for part in (
         "strategy  graph   auto: cheaper than the scan",
@@ -50,7 +53,7 @@ def test_forced_scan_gives_no_estimate_it_did_not_make() -> None:
 
 
 def test_batch_counts_its_queries() -> None:
-    text = explained(queries=7, returned=70)
+    text = explained(queries=7)
     assert "queries=7" in text.splitlines()[0]
     assert "returned  70 of 70" in text
 
@@ -58,7 +61,9 @@ def test_batch_counts_its_queries() -> None:
 def test_no_match_and_an_empty_table_are_explained_too() -> None:
     assert "no row matches" in explained(matching=0)
     situation = Situation(0, 0, 10, None, "auto", ())
-    assert "0 of 0 rows (0.00%)" in str(Explanation("t.e", "ip", 1, make_plan(situation), Actuals()))
+    assert "0 of 0 rows (0.00%)" in str(
+        Explanation("t.e", "ip", np.empty((1, 0), np.uint32), make_plan(situation), Actuals())
+    )
 
 
 def test_fallbacks_are_told() -> None:

@@ -185,15 +185,15 @@ TEST_CASE("a budget ends each query near its distances and names the queries it 
   const RowSet rows = every(2);
   for (const RowSet* filter : {static_cast<const RowSet*>(nullptr), &rows}) {
     const Answer whole = w.search({10, filter, 0}, {80, 160, 0, kMaxSlots});
-    CHECK(whole.stats.exhausted.empty());
+    CHECK(whole.stats.unfinished.empty());
     const Answer cut = w.search({10, filter, 0}, {80, 160, 100, kMaxSlots});
-    CHECK(cut.stats.exhausted.size() == w.queries.n);
-    CHECK(std::is_sorted(cut.stats.exhausted.begin(), cut.stats.exhausted.end()));
+    CHECK(cut.stats.unfinished.size() == w.queries.n);
+    CHECK(std::is_sorted(cut.stats.unfinished.begin(), cut.stats.unfinished.end()));
     CHECK(cut.stats.distances < whole.stats.distances / 2);
     CHECK(recall(cut, w.truth({.rows = filter})) > 0.1);
     const Answer ample = w.search({10, filter, 0}, {80, 160, 10 * kRows, kMaxSlots});
     CHECK((ample == whole));
-    CHECK(ample.stats.exhausted.empty());
+    CHECK(ample.stats.unfinished.empty());
   }
 }
 
