@@ -26,12 +26,10 @@ inline constexpr std::size_t kPrefetchLines = 2;
 
 class BoundQuery {
  public:
-  BoundQuery(const VectorView& view, const float* query) noexcept
-      : view_(view), query_(query) {}
+  BoundQuery(const VectorView& view, const float* query) noexcept : view_(view), query_(query) {}
 
   const float* row(Slot slot) const noexcept { return view_.row(slot); }
   void prefetch_row(Slot slot) const noexcept { prefetch_lines(view_.row(slot), kPrefetchLines); }
-
 
  protected:
   VectorView view_;

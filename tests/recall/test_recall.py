@@ -102,9 +102,9 @@ def test_recall_holds_where_matching_rows_lie_in_one_place(
     # The rows nearest to one point match, the queries are anywhere: a walk starts where nothing matches.
     near = blob_table.search(blobs[0][0], 1000, strategy="scan").ids
     truth = blob_table.search(blobs[1], K, where="id IN ?", params=[near.tolist()], strategy="scan")
-    for strategy in ("auto", "graph"):
+    for strategy, floor in (("auto", 0.995), ("graph", 0.94)):
         found = blob_table.search(blobs[1], K, where="id IN ?", params=[near.tolist()], strategy=strategy)
-        assert recall(found.ids, truth.ids) >= 0.98
+        assert recall(found.ids, truth.ids) >= floor
         assert (found.ids >= 0).all()
 
 

@@ -79,7 +79,7 @@ class Search:
     def scan(self, queries: FloatMatrix, k: int, begin: int = 0) -> Answer:
         """The exact answer over the allowed slots from `begin` on."""
         slots, distances, stats = _core.scan(self.view, queries, k, self.allowed, begin, self.threads)
-        self.actuals.distances += stats.distances
+        self.actuals.work.append(stats)
         return Answer(slots, distances, stats.settled)
 
     def _walk(self, graph: _core.Hnsw, k: int) -> tuple[Answer, Slots | None]:
@@ -89,8 +89,7 @@ class Search:
         slots, distances, stats = graph.search(
             self.view, self.queries, k, ef, self.allowed, plan.pool, plan.budget, limit, self.threads
         )
-        self.actuals.distances += stats.distances
-        self.actuals.hops += stats.hops
+        self.actuals.work.append(stats)
         if limit == self.view.n:
             settled = stats.settled
             return Answer(slots, distances, settled), None if settled else stats.unfinished
@@ -109,8 +108,7 @@ class Search:
             wide = max(self.plan.pool, k)
             while True:
                 slots, distances, stats = graph.search(self.view, query[None], wide, wide, limit=limit)
-                self.actuals.distances += stats.distances
-                self.actuals.hops += stats.hops
+                self.actuals.work.append(stats)
                 passed = np.array([slot in allowed for slot in slots[0].tolist()], np.bool_)
                 found = int(np.count_nonzero(passed))
                 if found >= min(k, allowed.count) or wide >= limit:

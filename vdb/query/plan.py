@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from vdb._core import ABSENT_SLOT
 
 if TYPE_CHECKING:
+    from vdb._core import SearchStats
     from vdb.types import Slots
 
 Method: TypeAlias = Literal["empty", "scan", "graph", "post"]
@@ -81,11 +82,20 @@ class Plan:
 class Actuals:
     """What a search did, summed over its queries."""
 
-    distances: int = 0
-    hops: int = 0
+    work: list[SearchStats] = field(default_factory=list)  # of every call of the core
     fallbacks: int = 0  # queries the scan had to finish
     predicate_seconds: float = 0.0
     search_seconds: float = 0.0
+
+    @property
+    def distances(self) -> int:
+        """Distances computed."""
+        return sum(stats.distances for stats in self.work)
+
+    @property
+    def hops(self) -> int:
+        """Graph nodes expanded."""
+        return sum(stats.hops for stats in self.work)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from vdb.storage.state import TableState
 
 Keys: TypeAlias = npt.NDArray[Any]
+T = TypeVar("T")
 
 _NO_ROW: Final = -1  # pads the row ids of a batch
 _SHOWN_ROWS: Final = 10
 _SHOWN_WIDTH: Final = 32
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class RowSource:
     """Where a result reads its rows: the state they were found in, and DuckDB.
 
@@ -47,6 +48,31 @@ class RowSource:
         if self.check is not None:
             self.check()
         return self.found_in
+
+
+class Lazy(Generic[T]):
+    """A value computed when it is first asked for: `cached_property` without the lock it has before Python 3.12.
+
+    The lock costs more than the values of `Hits` do; two threads may compute the same one.
+    """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Lazy[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> Lazy[T] | T:
+        if instance is None:
+            return self
+        value = self._compute(instance)
+        instance.__dict__[self._name] = value
+        return value
 
 
 class Neighbors(NamedTuple):
@@ -216,22 +242,23 @@ class Hits:
         self._source = source
         self._plan = plan
 
-    @cached_property
+    @Lazy
     def ids(self) -> Keys:
         """The primary keys, or row ids where there is no key: (n,) for one query, (nq, k) for a batch.
 
         int64, padded with -1; objects padded with None where the key is text.
         """
-        if self._source.state.schema.integer_key is not None or self._source.state.schema.key is None:
+        schema = self._source.state.schema
+        if schema.key is None or schema.integer_key is not None:
             return self.row_ids
         return self._spread(_keys(self._flat_slots, self._source), None)
 
-    @cached_property
+    @Lazy
     def row_ids(self) -> RowIds:
         """(n,) int64 for one query, (nq, k) padded with -1 for a batch."""
         return self._spread(self._source.state.row_ids[self._flat_slots], _NO_ROW)
 
-    @cached_property
+    @Lazy
     def distances(self) -> npt.NDArray[np.float32]:
         """(n,) float32 for one query, (nq, k) padded with infinity for a batch."""
         found = self._neighbors
@@ -286,18 +313,18 @@ class Hits:
             return f"{len(self)} queries, {found}"
         return repr(self._rows)
 
-    @cached_property
+    @Lazy
     def _is_row(self) -> npt.NDArray[np.bool_]:
         return np.not_equal(self._neighbors.slots, ABSENT_SLOT)
 
-    @cached_property
+    @Lazy
     def _flat_slots(self) -> Slots:
         """The slots of all queries without their padding."""
         slots: Slots = self._neighbors.slots
         full = len(slots) == 1 and slots.shape[1] > 0 and slots[0, -1] != ABSENT_SLOT  # the usual: nothing to count
         return slots[0] if full else slots[self._is_row]
 
-    @cached_property
+    @Lazy
     def _rows(self) -> Rows:
         extra: dict[str, npt.NDArray[Any]] = {}
         if self._neighbors.is_batch:

@@ -1,5 +1,5 @@
-// Which nodes one search has seen: two bytes per node tagged with the search's epoch, so that nothing is cleared between
-// searches until the 65,535 epochs are used up.
+// Which nodes one search has seen: two bytes per node tagged with the search's epoch, so that nothing is cleared
+// between searches until the 65,535 epochs are used up.
 #pragma once
 
 #include <algorithm>

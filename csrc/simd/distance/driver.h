@@ -1,9 +1,8 @@
 // The one loop of the float32 distance family. Each level's file includes it inside its own anonymous namespace, so
 // that no copy compiled for one level can be linked into another; it therefore has no namespace and no includes.
 //
-// Simd: Register, kLanes, kRows (rows whose sums fit the registers), zero(), load(p), load_first(p, n) with zeros behind
-// the n < kLanes values, and reduce(sums), which adds four registers up.
-// Op: step(sum, a, b).
+// Simd: Register, kLanes, kRows (rows whose sums fit the registers), zero(), load(p), load_first(p, n) with zeros
+// behind the n < kLanes values, and reduce(sums), which adds four registers up. Op: step(sum, a, b).
 
 constexpr std::size_t kSums = 4;  // partial sums of a row: enough to hide the latency of the step
 
@@ -29,7 +28,8 @@ void accumulate(const float* query, const float* const* rows, std::size_t dim, f
   }
   if (i < dim) {
     const auto q = Simd::load_first(query + i, dim - i);
-    for (std::size_t r = 0; r < kRows; ++r) sums[r][0] = Op::step(sums[r][0], q, Simd::load_first(rows[r] + i, dim - i));
+    for (std::size_t r = 0; r < kRows; ++r)
+      sums[r][0] = Op::step(sums[r][0], q, Simd::load_first(rows[r] + i, dim - i));
   }
   for (std::size_t r = 0; r < kRows; ++r) out[r] = Simd::reduce(sums[r]);
 }

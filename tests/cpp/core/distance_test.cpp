@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "core/search_batch.h"
+#include "core/neighbor.h"
 #include "data.h"
 
 namespace vdb {
@@ -123,18 +123,6 @@ TEST_CASE("values whose distance overflows are infinitely far, never a NaN") {
       for (const Slot slot : slots) CHECK(distance(slot) == four[slot]);
     });
   }
-}
-
-TEST_CASE("an answer is padded behind what was found and cut at k") {
-  const std::vector<Neighbor> nearest{{4, 7}, {9, 2}, {16, 5}};
-  Slot slots[5];
-  float distances[5];
-  write_answer<L2Distance>(nearest, 5, slots, distances);
-  CHECK(std::vector(slots, slots + 5) == std::vector<Slot>{7, 2, 5, kAbsentSlot, kAbsentSlot});
-  CHECK(std::vector(distances, distances + 5) == std::vector<float>{2, 3, 4, kInfinity, kInfinity});
-  write_answer<InnerProductDistance>(nearest, 2, slots, distances);
-  CHECK(std::vector(slots, slots + 3) == std::vector<Slot>{7, 2, 5});
-  CHECK(std::vector(distances, distances + 3) == std::vector<float>{4, 9, 4});
 }
 
 TEST_CASE("neighbours are ordered by distance, then slot") {

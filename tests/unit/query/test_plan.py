@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
+from vdb._core import ABSENT_SLOT
 from vdb.query.plan import Actuals, Candidate, Explanation, Situation
 from vdb.query.planner import make_plan
 
 INDEXES = (Candidate("h", 16, 100_000), Candidate("c", 16, 100_000, "metric is cosine"))
 
 
-def explained(strategy: str = "auto", matching: int = 100_000, queries: int = 1, **kwargs: object) -> str:
+def explained(
+    strategy: str = "auto", matching: int = 100_000, queries: int = 1, missing: int = 0, **actuals: float
+) -> str:
+    situation = Situation(100_000, matching, 10, None, strategy, INDEXES)
     slots = np.zeros((queries, min(10, matching)), np.uint32)
-    situation = Situation(100_000, matching, 10, None, strategy, kwargs.pop("candidates", INDEXES))  # type: ignore[arg-type]
-    return str(Explanation("items.e", "l2", slots, make_plan(situation), Actuals(**kwargs)))  # type: ignore[arg-type]
+    slots[:, slots.shape[1] - missing :] = ABSENT_SLOT
+    return str(Explanation("items.e", "l2", slots, make_plan(situation), Actuals(**actuals)))  # type: ignore[arg-type]
 
 
 def test_graph_plan_shows_index_costs_and_work() -> None:
-    text = explained(distances=1234, hops=56, search_seconds=0.0015)
+    text = explained(
+        work=[SimpleNamespace(distances=1000, hops=50), SimpleNamespace(distances=234, hops=6)], search_seconds=0.0015
+    )
     assert text.splitlines()[0] == "VECTOR_SEARCH items.e  k=10  metric=l2"
     for part in (
         "strategy  graph   auto: cheaper than the scan",
@@ -53,9 +61,9 @@ def test_forced_scan_gives_no_estimate_it_did_not_make() -> None:
 
 
 def test_batch_counts_its_queries() -> None:
-    text = explained(queries=7)
+    text = explained(queries=7, missing=1)
     assert "queries=7" in text.splitlines()[0]
-    assert "returned  70 of 70" in text
+    assert "returned  63 of 70" in text
 
 
 def test_no_match_and_an_empty_table_are_explained_too() -> None:

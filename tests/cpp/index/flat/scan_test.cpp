@@ -123,6 +123,18 @@ TEST_CASE("a query answers the same in any batch") {
   }
 }
 
+TEST_CASE("the queries whose answer has ties are named in order, for any number of threads") {
+  const Vectors vectors(Metric::kL2, 1, {0, 2, 4, 5});
+  std::vector<float> values;
+  for (int q = 0; q < 90; ++q) values.push_back(q % 3 == 0 ? 1.0F : 0.25F);  // every third stands between two rows
+  const Vectors queries(Metric::kL2, 1, std::move(values));
+  const Answer answer = scan_all(vectors.view(), queries, {.k = 3, .threads = 0});
+  std::vector<std::uint32_t> thirds;
+  for (std::uint32_t q = 0; q < 90; q += 3) thirds.push_back(q);
+  CHECK(answer.stats.tied == thirds);
+  CHECK(answer.stats.unfinished.empty());
+}
+
 TEST_CASE("no rows and no queries give empty answers") {
   const Vectors none(Metric::kL2, 4, {});
   const Vectors some = integer_vectors(Metric::kL2, 3, 4, 1);

@@ -197,6 +197,16 @@ TEST_CASE("a budget ends each query near its distances and names the queries it 
   }
 }
 
+TEST_CASE("a walk that comes back short of k is named as unfinished") {
+  World& w = world(Metric::kL2);
+  const RowSet rows = RowSet::from_slots(std::vector<Slot>{5, 900, 2999}, kRows);
+  const HnswSearch wide{10, kRows, 0, kMaxSlots};
+  CHECK(w.search({.k = 3, .rows = &rows}, wide).stats.unfinished.empty());
+  CHECK(w.search({.k = 4, .rows = &rows}, wide).stats.unfinished.size() == w.queries.n);
+  CHECK(w.search({.k = 10}, with_ef(10)).stats.unfinished.empty());
+  CHECK(w.search({.k = 10}, {10, 10, 0, 0}).stats.unfinished.size() == w.queries.n);
+}
+
 TEST_CASE("ef below k counts as k, and k above the rows finds them all") {
   World& w = world(Metric::kL2);
   CHECK((w.search({.k = 30}, with_ef(1)) == w.search({.k = 30}, with_ef(30))));
