@@ -68,8 +68,11 @@ class SearchStats:
     def tied(self) -> _U32:
         """The numbers of the queries with equal distances in their answer."""
     @property
+    def cut(self) -> _U32:
+        """The numbers of the queries with a row outside their answer that is as near as its last."""
+    @property
     def settled(self) -> bool:
-        """Whether no query is unfinished or tied."""
+        """Whether no query is unfinished, tied or cut."""
 
 @final
 class VectorView:

@@ -79,8 +79,10 @@ void register_vectors(py::module_& module) {
       .def_readonly("hops", &SearchStats::hops)
       .def_property_readonly("unfinished", [](const SearchStats& stats) { return to_array(stats.unfinished); })
       .def_property_readonly("tied", [](const SearchStats& stats) { return to_array(stats.tied); })
-      .def_property_readonly("settled",
-                             [](const SearchStats& stats) { return stats.unfinished.empty() && stats.tied.empty(); });
+      .def_property_readonly("cut", [](const SearchStats& stats) { return to_array(stats.cut); })
+      .def_property_readonly("settled", [](const SearchStats& stats) {
+        return stats.unfinished.empty() && stats.tied.empty() && stats.cut.empty();
+      });
 
   py::class_<OwnedView>(module, "VectorView")
       .def(py::init(&make_view), py::arg("data").noconvert(), py::arg("metric"), py::arg("inverse_norms") = py::none())

@@ -28,7 +28,8 @@ struct Answers {
   float* distances;
 };
 
-// Writes the answer to query `q`, through Distance::reported, and notes in `stats` where it has ties.
+// Writes the answer to query `q`, through Distance::reported, and notes in `stats` where it has ties. `nearest` should
+// hold one neighbour more than the answer takes, to tell whether a tie is cut.
 template <class Distance>
 void write_answer(std::span<const Neighbor> nearest, const QueryBatch& batch, std::size_t q, const Answers& answers,
                   SearchStats& stats) {
@@ -40,6 +41,9 @@ void write_answer(std::span<const Neighbor> nearest, const QueryBatch& batch, st
     slots[i] = nearest[i].slot;
     distances[i] = Distance::reported(nearest[i].distance);
     tied = tied || (i > 0 && distances[i] == distances[i - 1]);
+  }
+  if (found > 0 && found < nearest.size() && Distance::reported(nearest[found].distance) == distances[found - 1]) {
+    stats.cut.push_back(static_cast<std::uint32_t>(q));
   }
   if (tied) stats.tied.push_back(static_cast<std::uint32_t>(q));
   std::fill(slots + found, slots + batch.k, kAbsentSlot);

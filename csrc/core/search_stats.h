@@ -1,6 +1,7 @@
 // What a search did, in counts that repeat exactly.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -11,13 +12,22 @@ struct SearchStats {
   std::uint64_t hops = 0;                 // nodes expanded
   std::vector<std::uint32_t> unfinished;  // queries that a walk left short of k, or its distance budget ended
   std::vector<std::uint32_t> tied;        // queries with equal distances in their answer
+  std::vector<std::uint32_t> cut;         // queries with a row outside their answer as near as its last
 
   SearchStats& operator+=(const SearchStats& other) {
     distances += other.distances;
     hops += other.hops;
     unfinished.insert(unfinished.end(), other.unfinished.begin(), other.unfinished.end());
     tied.insert(tied.end(), other.tied.begin(), other.tied.end());
+    cut.insert(cut.end(), other.cut.begin(), other.cut.end());
     return *this;
+  }
+
+  // In the order of the queries, whatever the order of the threads.
+  void sort() {
+    std::sort(unfinished.begin(), unfinished.end());
+    std::sort(tied.begin(), tied.end());
+    std::sort(cut.begin(), cut.end());
   }
 };
 

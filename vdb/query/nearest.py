@@ -19,7 +19,8 @@ _WIDEN = 8  # growth of k while rows at the last distance may be missing
 class Answer(NamedTuple):
     """(nq, k) slots and distances, nearest first, padded with ABSENT_SLOT and infinity.
 
-    `settled` means that no two distances of a query are equal; False says nothing.
+    `settled` means that equal distances decided nothing: there are none, nor between the last row and the next one.
+    False says nothing.
     """
 
     slots: Slots
@@ -74,7 +75,7 @@ class Search:
         exact = self.scan(np.ascontiguousarray(self.queries[unfinished]), k)
         answer.slots[unfinished], answer.distances[unfinished] = exact.slots, exact.distances
         self.actuals.fallbacks += len(unfinished)
-        return Answer(answer.slots, answer.distances)
+        return Answer(answer.slots, answer.distances, answer.settled and exact.settled)
 
     def scan(self, queries: FloatMatrix, k: int, begin: int = 0) -> Answer:
         """The exact answer over the allowed slots from `begin` on."""
@@ -91,8 +92,9 @@ class Search:
         )
         self.actuals.work.append(stats)
         if limit == self.view.n:
-            settled = stats.settled
-            return Answer(slots, distances, settled), None if settled else stats.unfinished
+            if stats.settled:  # the usual: nothing to look at
+                return Answer(slots, distances, True), None
+            return Answer(slots, distances, not (len(stats.tied) or len(stats.cut))), stats.unfinished
         rest = self.scan(self.queries, k, limit)
         both = Answer(np.hstack([slots, rest.slots]), np.hstack([distances, rest.distances]))
         order = np.lexsort((both.slots, both.distances), axis=1)[:, :k]
@@ -104,6 +106,7 @@ class Search:
         allowed = _core.RowSet.all(self.view.n) if self.allowed is None else self.allowed
         limit = min(graph.covered, self.view.n)  # another thread may extend the graph meanwhile
         answer = Answer.nothing(len(self.queries), k)
+        settled = True
         for row, query in enumerate(self.queries):
             wide = max(self.plan.pool, k)
             while True:
@@ -111,27 +114,28 @@ class Search:
                 self.actuals.work.append(stats)
                 passed = np.array([slot in allowed for slot in slots[0].tolist()], np.bool_)
                 found = int(np.count_nonzero(passed))
-                if found >= min(k, allowed.count) or wide >= limit:
+                if found >= min(k + 1, allowed.count) or wide >= limit:
                     break
                 wide = min(2 * wide, limit)
             kept = min(found, k)
             answer.slots[row, :kept] = slots[0, passed][:kept]
             answer.distances[row, :kept] = distances[0, passed][:kept]
+            settled = settled and bool((np.diff(distances[0, passed][: k + 1]) != 0).all())
         short = (answer.slots[:, -1] == _core.ABSENT_SLOT) | (limit < self.view.n)
-        return answer, np.flatnonzero(short).astype(np.uint32)
+        return Answer(answer.slots, answer.distances, settled), np.flatnonzero(short).astype(np.uint32)
 
 
 def settle(search: Search, k: int, row_ids: RowIds) -> Answer:
     """Run a search for `k` (at most the matching) rows, equal distances ordered by row id.
 
-    The core orders them by slot, so one row more is asked for: if it is as far as the last, all rows at that distance
-    must be seen before choosing among them.
+    The core orders them by slot. Where that decided something, one row more is asked for: if it is as far as the last,
+    all rows at that distance must be seen before choosing among them.
     """
+    answer = search.run(k)
+    if answer.settled:
+        return answer
     matching = search.plan.situation.matching
-    answer = search.run(min(k + 1, matching))
-    slots, distances, settled = answer
-    if settled:
-        return Answer(slots[:, :k], distances[:, :k])
+    slots, distances, _ = search.run(min(k + 1, matching))
     tied = distances[:, 1:] == distances[:, :-1]
     result = Answer(slots[:, :k].copy(), distances[:, :k].copy())
     for row in np.flatnonzero(tied.any(axis=1)).tolist():

@@ -42,7 +42,7 @@ SearchStats scan_group(const VectorView& view, const QueryBatch& batch, const Ti
   std::vector<TopK> nearest(width);
   std::vector<Distance> distances;
   for (std::size_t q = 0; q < width; ++q) {
-    nearest[q].reset(std::min(batch.k, all.end - all.begin));
+    nearest[q].reset(std::min(batch.k, all.end - all.begin) + 1);
     distances.emplace_back(view, batch.queries + (group.begin + q) * view.dim);
   }
   const std::size_t tile_rows = std::max<std::size_t>(kTileBytes / (view.dim * sizeof(float)), 64);
@@ -80,7 +80,7 @@ SearchStats scan(const VectorView& view, const QueryBatch& batch, std::size_t be
     const std::lock_guard lock(total_mutex);
     total += stats;
   });
-  std::sort(total.tied.begin(), total.tied.end());
+  total.sort();
   return total;
 }
 

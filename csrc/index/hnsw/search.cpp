@@ -32,7 +32,7 @@ SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const 
   check_view(view);
   VDB_CHECK(batch.rows == nullptr || batch.rows->size() == view.n, "the row set does not cover the vectors");
   HnswSearch sane = how;
-  sane.ef = std::max({how.ef, batch.k, std::size_t{1}});
+  sane.ef = std::max(how.ef, batch.k + 1);
   sane.pool = std::max(how.pool, sane.ef);
   sane.limit = std::min({how.limit, covered(), view.n});
   sane.ef = std::min(sane.ef, std::max<std::size_t>(sane.limit, 1));
@@ -57,8 +57,8 @@ SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const 
         } else {
           finished = search_one(distance, AllowAll{}, sane.limit, beam);
           nearest.clear();
-          for (std::size_t i = 0; i < std::min(batch.k, scratch->pool.size()); ++i) nearest.push_back(scratch->pool[i]);
-          finished = finished && nearest.size() == batch.k;
+          for (std::size_t i = 0; i < std::min(batch.k + 1, scratch->pool.size()); ++i) nearest.push_back(scratch->pool[i]);
+          finished = finished && nearest.size() >= batch.k;
           write_answer<Distance>(nearest, batch, q, answers, stats);
         }
         if (!finished) stats.unfinished.push_back(static_cast<std::uint32_t>(q));
@@ -67,8 +67,7 @@ SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const 
     const std::lock_guard lock(total_mutex);
     total += stats;
   });
-  std::sort(total.unfinished.begin(), total.unfinished.end());
-  std::sort(total.tied.begin(), total.tied.end());
+  total.sort();
   return total;
 }
 
