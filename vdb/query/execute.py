@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vdb.index.manager import IndexManager
+    from vdb.query.export import Fetch
     from vdb.query.plan import Plan
     from vdb.query.request import Request
     from vdb.storage.state import TableState
@@ -38,14 +39,19 @@ class Target:
     ----------
     allowed : RowSet or None
         Live rows with a vector that has a distance; None: every slot.
+    source : RowSource
+        Where results read their columns, outside a transaction.
     plans : dict
         The plans made for it so far, by what the caller asked for.
     """
+
+    name: str
 
     state: TableState
     view: _core.VectorView
     allowed: _core.RowSet | None
     rows: int
+    source: RowSource
     plans: dict[tuple[int, int | None, str], Plan] = field(default_factory=dict)
 
 
@@ -76,13 +82,27 @@ class Executor:
         plan = self._plan(target, allowed, request)
         answer = self._run(target, allowed, plan, request, actuals)
         actuals.search_seconds = time.perf_counter() - began
-        name = f"{state.schema.name}.{request.column.name}"
-        explanation = Explanation(name, request.metric, answer.slots, plan, actuals)
+        explanation = Explanation(target.name, request.metric, answer.slots, plan, actuals)
         neighbors = Neighbors(answer.slots, answer.distances, request.is_batch)
-        return Hits(neighbors, request.columns, self.source(state), explanation)
+        source = target.source if self._store.transaction is None else self.source(state)
+        return Hits(neighbors, request.columns, source, explanation)
 
     def source(self, state: TableState) -> RowSource:
         """Where a result over `state` reads its columns."""
+        transaction = self._store.transaction
+        if transaction is None:
+            return RowSource(state, self._fetch(state))
+
+        def check() -> None:
+            if transaction in self._rolled_back:
+                raise InvalidState(
+                    f"This result of table {state.schema.name} was found in a transaction that was rolled back."
+                    " Fix: search again."
+                )
+
+        return RowSource(state, self._fetch(state), check)
+
+    def _fetch(self, state: TableState) -> Fetch:
         name = state.schema.name
 
         def fetch(slots: Slots, columns: tuple[str, ...], read: Callable[[Any], T]) -> T:
@@ -90,17 +110,7 @@ class Executor:
                 _check_unchanged(state, session.state.tables.get(name), slots)
                 return read(session.fetch(name, slots, columns))
 
-        transaction = self._store.transaction
-        if transaction is None:
-            return RowSource(state, fetch)
-
-        def check() -> None:
-            if transaction in self._rolled_back:
-                raise InvalidState(
-                    f"This result of table {name} was found in a transaction that was rolled back. Fix: search again."
-                )
-
-        return RowSource(state, fetch, check)
+        return fetch
 
     def disown(self, transaction: WriteTransaction) -> None:
         """Refuse what was found in a transaction that was rolled back: others get its slots and row ids."""
@@ -119,8 +129,24 @@ class Executor:
         key = (state.schema.name, request.column.name, request.metric)
         target = self._targets.get(key)
         if target is None or target.state is not state:
-            target = self._targets[key] = _make_target(state, request.column.name, request.metric)
+            target = self._targets[key] = self._make_target(state, request.column.name, request.metric)
         return target
+
+    def _make_target(self, state: TableState, column: str, metric: Metric) -> Target:
+        allowed = state.live
+        present = state.vectors[column].present
+        if present is not None:
+            allowed = allowed & present
+        if metric == "cosine":
+            allowed = allowed & nonzero(state, column)
+        return Target(
+            name=f"{state.schema.name}.{column}",
+            state=state,
+            view=vector_view(state, column, metric),
+            allowed=None if allowed.count == state.next_slot else allowed,
+            rows=allowed.count,
+            source=RowSource(state, self._fetch(state)),
+        )
 
     def _plan(self, target: Target, allowed: _core.RowSet | None, request: Request) -> Plan:
         asked = (request.k, request.ef_search, request.strategy)
@@ -155,17 +181,6 @@ class Executor:
             graph = self._indexes.graph(target.state, target.state.indexes[plan.index])
         search = Search(target.view, request.queries, allowed, plan, graph, threads, actuals)
         return settle(search, width, target.state.row_ids).padded(padded)
-
-
-def _make_target(state: TableState, column: str, metric: Metric) -> Target:
-    allowed = state.live
-    present = state.vectors[column].present
-    if present is not None:
-        allowed = allowed & present
-    if metric == "cosine":
-        allowed = allowed & nonzero(state, column)
-    view = vector_view(state, column, metric)
-    return Target(state, view, None if allowed.count == state.next_slot else allowed, allowed.count)
 
 
 def _check_unchanged(then: TableState, now: TableState | None, slots: Slots) -> None:

@@ -80,17 +80,11 @@ def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions
     if options.strategy not in STRATEGIES:
         raise _unknown_strategy(options.strategy)
     ef_search = options.ef_search
-    return Request(
-        column=column,
-        queries=queries,
-        is_batch=is_batch,
-        k=k,
-        metric=metric,
-        predicate=parse_where(options.where, options.params, schema),
-        ef_search=None if ef_search is None else check_option("ef_search", ef_search, EF_SEARCH),
-        strategy=options.strategy,
-        columns=shown_columns(schema, options.select),
-    )
+    if ef_search is not None:
+        ef_search = check_option("ef_search", ef_search, EF_SEARCH)
+    predicate = parse_where(options.where, options.params, schema)
+    columns = shown_columns(schema, options.select)
+    return Request(column, queries, is_batch, k, metric, predicate, ef_search, options.strategy, columns)
 
 
 def parse_where(where: str | None, params: object, schema: TableSchema) -> Predicate | None:

@@ -2,9 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <set>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -117,6 +120,19 @@ TEST_CASE("after an inner loop the outer one is still inside a body") {
     }
   });
   CHECK(serial);
+}
+
+TEST_CASE("a loop inside a loop of one thread does not wake the pool") {
+  std::set<std::thread::id> threads;
+  std::mutex mutex;
+  parallel_for({4, 1, 1}, [&](const Chunk&) {
+    parallel_for({100, 1, 0}, [&](const Chunk&) {
+      const std::lock_guard lock(mutex);
+      threads.insert(std::this_thread::get_id());
+      std::this_thread::yield();
+    });
+  });
+  CHECK(threads == std::set{std::this_thread::get_id()});
 }
 
 TEST_CASE("an exception of an inner loop passes through the outer one") {
