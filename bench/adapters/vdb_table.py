@@ -6,6 +6,7 @@ import numpy as np
 
 import vdb
 from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, installed_version
+from vdb.query.execute import Executor
 
 
 class VdbTable(Adapter):
@@ -18,6 +19,7 @@ class VdbTable(Adapter):
         self.table = self.db.create_table("items", schema, metric=self.params.metric)
         self.table.add({"id": np.arange(len(vectors))}, embedding=vectors)
         self.table.create_index("embedding", vdb.HNSW(M=self.params.M, ef_construction=self.params.ef_construction))
+        self.db.executor = Executor(self.db.store, self.db.indexes, threads=1)  # one search thread, as every peer
         self.vector_bytes = vectors.nbytes
 
     def set_effort(self, ef: int) -> None:

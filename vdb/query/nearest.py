@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from vdb import _core
 
@@ -13,19 +14,23 @@ if TYPE_CHECKING:
     from vdb.query.plan import Actuals, Plan
     from vdb.types import FloatMatrix, RowIds, Slots
 
-_WIDEN = 8  # growth of k while rows at the last distance may be missing
+Queries: TypeAlias = npt.NDArray[np.uint32]  # numbers of queries
+
+_WIDEN = 4  # growth of k and of the effort while rows at the last distance may be missing
+_SCAN_SHARE = 16  # a walk that keeps more than this share of the matching rows is dearer than their scan
+_NONE: Final[Queries] = np.empty(0, np.uint32)
 
 
 class Answer(NamedTuple):
     """(nq, k) slots and distances, nearest first, padded with ABSENT_SLOT and infinity.
 
-    `settled` means that equal distances decided nothing: there are none, nor between the last row and the next one.
-    False says nothing.
+    `tied` are the queries with equal distances in their answer, `cut` those with a row outside it as near as its last.
     """
 
     slots: Slots
     distances: FloatMatrix
-    settled: bool = False
+    tied: Queries = _NONE
+    cut: Queries = _NONE
 
     @classmethod
     def nothing(cls, nq: int, k: int) -> Answer:
@@ -67,23 +72,37 @@ class Search:
     def run(self, k: int) -> Answer:
         """The k (at most the matching) nearest allowed slots of each query, exactly k of them."""
         if self.plan.method == "scan" or self.graph is None:
-            return self.scan(self.queries, k)
+            return self.scan(k)
         walk = self._post if self.plan.method == "post" else self._walk
         answer, unfinished = walk(self.graph, k)
-        if unfinished is None or not len(unfinished):
+        if not len(unfinished):
             return answer
-        exact = self.scan(np.ascontiguousarray(self.queries[unfinished]), k)
-        answer.slots[unfinished], answer.distances[unfinished] = exact.slots, exact.distances
         self.actuals.fallbacks += len(unfinished)
-        return Answer(answer.slots, answer.distances, answer.settled and exact.settled)
+        exact = self.of(unfinished).scan(k)
+        answer.slots[unfinished], answer.distances[unfinished] = exact.slots, exact.distances
+        return Answer(
+            answer.slots,
+            answer.distances,
+            np.append(np.setdiff1d(answer.tied, unfinished), unfinished[exact.tied]),
+            np.append(np.setdiff1d(answer.cut, unfinished), unfinished[exact.cut]),
+        )
 
-    def scan(self, queries: FloatMatrix, k: int, begin: int = 0) -> Answer:
+    def of(self, queries: Queries) -> Search:
+        """The same search for some of its queries."""
+        return replace(self, queries=np.ascontiguousarray(self.queries[queries]))
+
+    def harder(self) -> Search:
+        """The same search with more effort, so that a walk finds what is as near as its last row."""
+        plan = self.plan
+        return replace(self, plan=replace(plan, ef=plan.ef * _WIDEN, pool=max(plan.pool, plan.ef) * _WIDEN))
+
+    def scan(self, k: int, begin: int = 0) -> Answer:
         """The exact answer over the allowed slots from `begin` on."""
-        slots, distances, stats = _core.scan(self.view, queries, k, self.allowed, begin, self.threads)
+        slots, distances, stats = _core.scan(self.view, self.queries, k, self.allowed, begin, self.threads)
         self.actuals.work.append(stats)
-        return Answer(slots, distances, stats.settled)
+        return Answer(slots, distances) if stats.settled else Answer(slots, distances, stats.tied, stats.cut)
 
-    def _walk(self, graph: _core.Hnsw, k: int) -> tuple[Answer, Slots | None]:
+    def _walk(self, graph: _core.Hnsw, k: int) -> tuple[Answer, Queries]:
         """The walk over the graph, merged with a scan of the rows it does not cover yet; the queries left to finish."""
         plan = self.plan
         ef, limit = max(plan.ef, k), min(graph.covered, self.view.n)
@@ -91,22 +110,29 @@ class Search:
             self.view, self.queries, k, ef, self.allowed, plan.pool, plan.budget, limit, self.threads
         )
         self.actuals.work.append(stats)
-        if limit == self.view.n:
-            if stats.settled:  # the usual: nothing to look at
-                return Answer(slots, distances, True), None
-            return Answer(slots, distances, not (len(stats.tied) or len(stats.cut))), stats.unfinished
-        rest = self.scan(self.queries, k, limit)
-        both = Answer(np.hstack([slots, rest.slots]), np.hstack([distances, rest.distances]))
-        order = np.lexsort((both.slots, both.distances), axis=1)[:, :k]
-        merged = Answer(np.take_along_axis(both.slots, order, 1), np.take_along_axis(both.distances, order, 1))
-        return merged, stats.unfinished
+        if limit < self.view.n:
+            return self._merged(Answer(slots, distances, cut=stats.cut), self.scan(k, limit)), stats.unfinished
+        if stats.settled:  # the usual: nothing to look at
+            return Answer(slots, distances), _NONE
+        return Answer(slots, distances, stats.tied, stats.cut), stats.unfinished
 
-    def _post(self, graph: _core.Hnsw, k: int) -> tuple[Answer, Slots | None]:
+    @staticmethod
+    def _merged(one: Answer, other: Answer) -> Answer:
+        k = one.slots.shape[1]
+        slots, distances = np.hstack([one.slots, other.slots]), np.hstack([one.distances, other.distances])
+        order = np.lexsort((slots, distances), axis=1)
+        slots, distances = np.take_along_axis(slots, order, 1), np.take_along_axis(distances, order, 1)
+        equal = distances[:, 1:] == distances[:, :-1]
+        cut = np.union1d(np.flatnonzero(equal[:, k - 1]), np.append(one.cut, other.cut))
+        tied = np.flatnonzero(equal[:, : k - 1].any(axis=1))
+        return Answer(slots[:, :k], distances[:, :k], tied.astype(np.uint32), cut.astype(np.uint32))
+
+    def _post(self, graph: _core.Hnsw, k: int) -> tuple[Answer, Queries]:
         """Walk without the filter, filter what came, and widen until enough passed or nothing is left to widen."""
         allowed = _core.RowSet.all(self.view.n) if self.allowed is None else self.allowed
         limit = min(graph.covered, self.view.n)  # another thread may extend the graph meanwhile
         answer = Answer.nothing(len(self.queries), k)
-        settled = True
+        tied, cut = [], []
         for row, query in enumerate(self.queries):
             wide = max(self.plan.pool, k)
             while True:
@@ -120,31 +146,35 @@ class Search:
             kept = min(found, k)
             answer.slots[row, :kept] = slots[0, passed][:kept]
             answer.distances[row, :kept] = distances[0, passed][:kept]
-            settled = settled and bool((np.diff(distances[0, passed][: k + 1]) != 0).all())
+            equal = np.flatnonzero(np.diff(distances[0, passed][: k + 1]) == 0) + 1
+            tied += [row] if (equal < k).any() else []
+            unknown = found == k < allowed.count  # no row was seen beyond the answer
+            cut += [row] if unknown or (equal == k).any() else []
         short = (answer.slots[:, -1] == _core.ABSENT_SLOT) | (limit < self.view.n)
-        return Answer(answer.slots, answer.distances, settled), np.flatnonzero(short).astype(np.uint32)
+        found_ties = (np.array(rows, np.uint32) for rows in (tied, cut))
+        return Answer(answer.slots, answer.distances, *found_ties), np.flatnonzero(short).astype(np.uint32)
 
 
 def settle(search: Search, k: int, row_ids: RowIds) -> Answer:
     """Run a search for `k` (at most the matching) rows, equal distances ordered by row id.
 
-    The core orders them by slot. Where that decided something, one row more is asked for: if it is as far as the last,
-    all rows at that distance must be seen before choosing among them.
+    The core orders them by slot. Where a row outside an answer is as near as its last, more rows are asked for, until
+    all at that distance have been seen.
     """
     answer = search.run(k)
-    if answer.settled:
+    if not (len(answer.tied) or len(answer.cut)):
         return answer
+    for row in answer.tied.tolist():
+        s, d = answer.slots[row], answer.distances[row]
+        answer.slots[row] = s[np.lexsort((row_ids[s], d))]
     matching = search.plan.situation.matching
-    slots, distances, _ = search.run(min(k + 1, matching))
-    tied = distances[:, 1:] == distances[:, :-1]
-    result = Answer(slots[:, :k].copy(), distances[:, :k].copy())
-    for row in np.flatnonzero(tied.any(axis=1)).tolist():
-        s, d = slots[row], distances[row]
-        width = len(s)
+    for row in answer.cut.tolist():
+        one = search.of(np.array([row], np.uint32))
+        width, s, d = k, answer.slots[row], answer.distances[row]
         while width < matching and d[k - 1] == d[-1]:
-            width = min(width * _WIDEN, matching)
-            exact = search.scan(search.queries[row : row + 1], width)
-            s, d = exact.slots[0], exact.distances[0]
+            width, one = min(width * _WIDEN, matching), one.harder()
+            wide = one.run(width) if one.plan.pool * _SCAN_SHARE < matching else one.scan(width)
+            s, d = wide.slots[0], wide.distances[0]
         order = np.lexsort((row_ids[s], d))[:k]
-        result.slots[row], result.distances[row] = s[order], d[order]
-    return result
+        answer.slots[row], answer.distances[row] = s[order], d[order]
+    return answer

@@ -33,7 +33,7 @@ struct HnswParams {
 };
 
 struct HnswSearch {
-  std::size_t ef;        // allowed candidates kept, at least k is used
+  std::size_t ef;        // allowed candidates kept, at least k + 1 is used
   std::size_t pool;      // nodes kept for navigation, at least ef is used
   std::uint64_t budget;  // distances per query, 0: none
   std::size_t limit;     // slots below this are searched, at most covered()

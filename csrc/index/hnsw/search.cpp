@@ -38,6 +38,7 @@ SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const 
   sane.ef = std::min(sane.ef, std::max<std::size_t>(sane.limit, 1));
   sane.pool = std::min(sane.pool, std::max<std::size_t>(sane.limit, 1));
 
+  const std::size_t candidates = batch.rows != nullptr ? batch.rows->count() : view.n;
   SearchStats total;
   std::mutex total_mutex;
   parallel_for({batch.nq, kQueriesPerChunk, batch.threads}, [&](const Chunk& chunk) {
@@ -49,18 +50,21 @@ SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const 
       if (batch.cancel->poll()) throw Cancelled();
       with_distance(view, batch.queries + q * view.dim, [&]<class Distance>(const Distance& distance) {
         bool finished = true;
+        std::span<const Neighbor> found;
         if (batch.rows != nullptr) {
           finished = search_one(distance, AllowRows{*batch.rows}, sane.limit, beam);
-          const std::span<const Neighbor> allowed = scratch->allowed.sorted();
-          finished = finished && allowed.size() >= batch.k;
-          write_answer<Distance>(allowed, batch, q, answers, stats);
+          found = scratch->allowed.sorted();
         } else {
           finished = search_one(distance, AllowAll{}, sane.limit, beam);
           nearest.clear();
-          for (std::size_t i = 0; i < std::min(batch.k + 1, scratch->pool.size()); ++i) nearest.push_back(scratch->pool[i]);
-          finished = finished && nearest.size() >= batch.k;
-          write_answer<Distance>(nearest, batch, q, answers, stats);
+          const std::size_t wanted = std::min(batch.k + 1, scratch->pool.size());
+          for (std::size_t i = 0; i < wanted; ++i) nearest.push_back(scratch->pool[i]);
+          found = nearest;
         }
+        finished = finished && found.size() >= batch.k;
+        write_answer<Distance>(found, batch, q, answers, stats);
+        // No row was seen beyond the answer, though there are some: one may be as near as its last.
+        if (found.size() == batch.k && candidates > batch.k) stats.cut.push_back(static_cast<std::uint32_t>(q));
         if (!finished) stats.unfinished.push_back(static_cast<std::uint32_t>(q));
       });
     }

@@ -65,22 +65,36 @@ TEST_CASE("distances that differ before the square root and not after are tied")
   CHECK(out.stats.tied == std::vector<std::uint32_t>{1});
 }
 
-TEST_CASE("a tie beyond k is not one, and padding is none") {
-  Outputs cut(2);
-  cut.write<L2Distance>({{1, 1}, {4, 2}, {4, 3}});
-  CHECK(cut.stats.tied.empty());
+TEST_CASE("a tie between the last of an answer and the row behind it is noted as cut") {
+  Outputs out(2);
+  out.write<L2Distance>({{1, 1}, {4, 2}, {4, 3}});
+  CHECK(out.stats.cut == std::vector<std::uint32_t>{1});
+  CHECK(out.stats.tied.empty());
+}
+
+TEST_CASE("an answer that ends at the last row there is, or before a farther one, cuts nothing") {
+  Outputs whole(2);
+  whole.write<L2Distance>({{4, 1}, {4, 2}});
+  CHECK(whole.stats.cut.empty());
+  Outputs farther(2);
+  farther.write<L2Distance>({{1, 1}, {4, 2}, {9, 3}});
+  CHECK(farther.stats.cut.empty());
   Outputs padded(4);
   padded.write<L2Distance>({{1, 1}});
+  CHECK(padded.stats.cut.empty());
   CHECK(padded.stats.tied.empty());
 }
 
-TEST_CASE("stats add up") {
-  SearchStats a{10, 2, {1}, {4}};
-  a += SearchStats{5, 1, {7}, {}};
+TEST_CASE("stats add up and sort by query") {
+  SearchStats a{10, 2, {7}, {4}, {}};
+  a += SearchStats{5, 1, {1}, {}, {3}};
+  a += SearchStats{0, 0, {}, {2}, {0}};
+  a.sort();
   CHECK(a.distances == 15);
   CHECK(a.hops == 3);
   CHECK(a.unfinished == std::vector<std::uint32_t>{1, 7});
-  CHECK(a.tied == std::vector<std::uint32_t>{4});
+  CHECK(a.tied == std::vector<std::uint32_t>{2, 4});
+  CHECK(a.cut == std::vector<std::uint32_t>{0, 3});
 }
 
 }  // namespace

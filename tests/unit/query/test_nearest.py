@@ -23,7 +23,7 @@ def searched(
         graph = _core.Hnsw(1, "l2", 4, 20)
         graph.extend(_core.VectorView(data[:graph_slots], "l2"))
     situation = Situation(len(values), matching, k, None, "auto", (Candidate("h", 4, len(values)),))
-    plan = Plan(method, "", situation, "h", ef=8, pool=8)  # type: ignore[arg-type]
+    plan = Plan(method, "", situation, "h", ef=40, pool=40)  # type: ignore[arg-type]
     search = Search(view, np.zeros((1, 1), np.float32), rows, plan, graph, 1, Actuals())
     return search, min(k, matching)
 
@@ -82,7 +82,7 @@ def test_graph_beyond_the_view_is_cut_to_it() -> None:
     graph.extend(_core.VectorView(data, "l2"))
     for method in ("graph", "post"):
         situation = Situation(20, 20, 5, None, "auto", (Candidate("h", 4, 20),))
-        plan = Plan(method, "", situation, "h", ef=8, pool=8)  # type: ignore[arg-type]
+        plan = Plan(method, "", situation, "h", ef=40, pool=40)  # type: ignore[arg-type]
         search = Search(
             _core.VectorView(data[:20], "l2"), np.zeros((1, 1), np.float32), None, plan, graph, 1, Actuals()
         )

@@ -132,6 +132,10 @@ TEST_CASE("the queries whose answer has ties are named in order, for any number 
   std::vector<std::uint32_t> thirds;
   for (std::uint32_t q = 0; q < 90; q += 3) thirds.push_back(q);
   CHECK(answer.stats.tied == thirds);
+  CHECK(answer.stats.cut.empty());
+  const Answer shorter = scan_all(vectors.view(), queries, {.k = 1, .threads = 0});  // now the tie is at the end
+  CHECK(shorter.stats.cut == thirds);
+  CHECK(shorter.stats.tied.empty());
   CHECK(answer.stats.unfinished.empty());
 }
 

@@ -207,6 +207,25 @@ TEST_CASE("a walk that comes back short of k is named as unfinished") {
   CHECK(w.search({.k = 10}, {10, 10, 0, 0}).stats.unfinished.size() == w.queries.n);
 }
 
+TEST_CASE("ties within an answer and at its end are named, with a filter and without") {
+  // Two copies of each of 40 points of a line: an even k ends between pairs, an odd one within a pair.
+  std::vector<float> values;
+  for (int i = 0; i < 80; ++i) values.push_back(static_cast<float>(i / 2) * 1.25F);
+  const Vectors vectors(Metric::kL2, 1, std::move(values));
+  Hnsw graph({1, Metric::kL2, 8, 80, 1});
+  testing::extend(graph, vectors.view());
+  const Vectors query(Metric::kL2, 1, {0.0F});
+  const RowSet rows = RowSet::all(80);
+  for (const RowSet* filter : {static_cast<const RowSet*>(nullptr), &rows}) {
+    const SearchStats even = search_graph(graph, vectors.view(), query, {.k = 4, .rows = filter}, with_ef(80)).stats;
+    CHECK(even.tied == std::vector<std::uint32_t>{0});
+    CHECK(even.cut.empty());
+    const SearchStats one = search_graph(graph, vectors.view(), query, {.k = 1, .rows = filter}, with_ef(1)).stats;
+    CHECK(one.tied.empty());
+    CHECK(one.cut == std::vector<std::uint32_t>{0});
+  }
+}
+
 TEST_CASE("ef below k counts as k, and k above the rows finds them all") {
   World& w = world(Metric::kL2);
   CHECK((w.search({.k = 30}, with_ef(1)) == w.search({.k = 30}, with_ef(30))));
