@@ -144,7 +144,7 @@ class Hnsw:
     ) -> tuple[_U32, _F32, SearchStats]:
         """Approximate top k among the allowed slots, as `scan` returns them.
 
-        `ef` is the number of allowed candidates kept (at least k is used), `pool` the number of nodes kept for
+        `ef` is the number of allowed candidates kept (at least k + 1 is used), `pool` the number of nodes kept for
         navigation (at least ef is used; widen it by 1/selectivity), `budget` the distances after which a query stops
         (0: none). Only slots below `limit` (default: all covered ones) are searched.
         """

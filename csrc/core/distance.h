@@ -104,7 +104,9 @@ class CosineDistance : public InnerProductDistance {
 
  private:
   float finish(Slot slot, float inner_product) const noexcept {
-    return ordered(1.0F - inner_product * query_inverse_norm_ * view_.inverse_norms[slot]);
+    const float distance = 1.0F - inner_product * query_inverse_norm_ * view_.inverse_norms[slot];
+    // An overflowed product has lost the angle: such a row is infinitely far, not infinitely near.
+    return std::isfinite(distance) ? distance : std::numeric_limits<float>::infinity();
   }
 
   float query_inverse_norm_;

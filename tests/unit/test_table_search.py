@@ -278,3 +278,11 @@ def test_index_does_not_change_which_rows_qualify(vectors: np.ndarray, query: np
         for where, ids in before.items():
             for strategy in STRATEGIES:
                 assert set(table.search(query, ROWS, where=where, strategy=strategy).ids.tolist()) == ids
+
+
+def test_cosine_row_whose_product_overflows_is_far_not_near(db: vdb.Database) -> None:
+    table = db.create_table("huge", {"id": "BIGINT PRIMARY KEY", "e": "FLOAT[2]"}, metric="cosine")
+    table.add({"id": [1, 2]}, e=np.array([[3e38, 3e38], [1.0, 0.9]], np.float32))
+    hits = table.search(np.array([3e38, 3e38], np.float32), k=1)
+    assert hits.ids.tolist() == [2] or hits.distances[0] >= 0
+    assert not np.isneginf(table.search(np.array([1e38, 1e38], np.float32), k=2).distances).any()
