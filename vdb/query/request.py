@@ -82,8 +82,9 @@ def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions
     ef_search = options.ef_search
     if ef_search is not None:
         ef_search = check_option("ef_search", ef_search, EF_SEARCH)
-    predicate = parse_where(options.where, options.params, schema)
-    columns = shown_columns(schema, options.select)
+    unfiltered = options.where is None and options.params is None
+    predicate = None if unfiltered else parse_where(options.where, options.params, schema)
+    columns = schema.shown if options.select is None else shown_columns(schema, options.select)
     return Request(column, queries, is_batch, k, metric, predicate, ef_search, options.strategy, columns)
 
 

@@ -256,7 +256,8 @@ class Hits:
     @Lazy
     def row_ids(self) -> RowIds:
         """(n,) int64 for one query, (nq, k) padded with -1 for a batch."""
-        return self._spread(self._source.state.row_ids[self._flat_slots], _NO_ROW)
+        row_ids = self._source.state.row_ids[self._flat_slots]
+        return self._spread(row_ids, _NO_ROW) if self._neighbors.is_batch else row_ids
 
     @Lazy
     def distances(self) -> npt.NDArray[np.float32]:
