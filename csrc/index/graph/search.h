@@ -2,8 +2,6 @@
 // Filter what may be returned, Expansion where to go next.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>

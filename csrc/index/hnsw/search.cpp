@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <mutex>
+#include <span>
 
 #include "base/check.h"
 #include "base/thread_pool.h"
