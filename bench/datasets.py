@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 ARXIV_ROWS, ARXIV_QUERIES, ARXIV_DIM = 100_000, 2_000, 384
+LIFTED_DIM, LIFTED_SEED = 4_096, 2_507
 _CHUNK_ROWS = 8_192  # 12 MiB of float32 at 384 dimensions: the temporaries stay in cache
+_LIFTED_CHUNK_ROWS = 1_024  # 16 MiB at 4,096 dimensions
 
 FloatMatrix = npt.NDArray[np.float32]
 
@@ -57,11 +59,18 @@ def load(name: str, *, rows: int | None = None, queries: int | None = None) -> D
     """
     if name not in LOADERS:
         raise ValueError(f"unknown data set {name!r}; expected one of {', '.join(sorted(LOADERS))}")
+    if name == "lifted":
+        _check_counts(name, (rows, ARXIV_ROWS), (queries, ARXIV_QUERIES))
+        return lifted(rows, queries)
     full = LOADERS[name]()
-    for what, wanted, held in (("rows", rows, len(full.vectors)), ("queries", queries, len(full.queries))):
+    _check_counts(name, (rows, len(full.vectors)), (queries, len(full.queries)))
+    return full.head(rows, queries)
+
+
+def _check_counts(name: str, rows: tuple[int | None, int], queries: tuple[int | None, int]) -> None:
+    for what, (wanted, held) in (("rows", rows), ("queries", queries)):
         if wanted is not None and not 0 < wanted <= held:
             raise ValueError(f"{name} has {held} {what}, {wanted} were asked for; choose 1 to {held}")
-    return full.head(rows, queries)
 
 
 def arxiv_folder() -> Path:
@@ -103,7 +112,27 @@ def blobs(rows: int = 20_000, queries: int = 1_000, dim: int = 64, seed: int = 7
     return Dataset("blobs", _frozen(unit[:rows]), _frozen(unit[rows:]), labels[:rows].astype(np.int64))
 
 
-LOADERS: dict[str, Callable[[], Dataset]] = {"arxiv": arxiv, "digits": digits, "blobs": blobs}
+def lifted(
+    rows: int | None = None, queries: int | None = None, dim: int = LIFTED_DIM, seed: int = LIFTED_SEED
+) -> Dataset:
+    """The arXiv vectors through one random linear layer 384 -> `dim`, normalised again: wide, of rank 384.
+
+    Made, not real, and the same for the same seed; all 100,000 rows of 4,096 dimensions take 1.6 GB, so only the
+    first `rows` and `queries` are made.
+    """
+    small = arxiv().head(rows, queries)
+    layer = np.random.default_rng(seed).standard_normal((ARXIV_DIM, dim), dtype=np.float32)
+    return Dataset("lifted", _through(layer, small.vectors), _through(layer, small.queries))
+
+
+def _through(layer: FloatMatrix, vectors: FloatMatrix) -> FloatMatrix:
+    wide = np.empty((len(vectors), layer.shape[1]), dtype=np.float32)
+    for begin in range(0, len(vectors), _LIFTED_CHUNK_ROWS):
+        wide[begin : begin + _LIFTED_CHUNK_ROWS] = unit_rows(vectors[begin : begin + _LIFTED_CHUNK_ROWS] @ layer)
+    return _frozen(wide)
+
+
+LOADERS: dict[str, Callable[[], Dataset]] = {"arxiv": arxiv, "digits": digits, "blobs": blobs, "lifted": lifted}
 
 
 def unit_rows(values: npt.NDArray[np.floating]) -> FloatMatrix:

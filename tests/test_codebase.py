@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # A layer imports only itself and layers above it in its table.
 PYTHON_LAYERS = (
     {"errors", "types"},
-    {"arrays"},
     {"_core"},
+    {"dtypes"},
+    {"arrays"},
     {"storage"},
     {"index"},
     {"query"},
@@ -44,7 +45,7 @@ MAX_HEADER_LINES = 8  # of a module docstring; vdb/__init__.py holds the picture
 USER_API = {"vdb/database.py", "vdb/table.py", "vdb/errors.py"}  # optional keywords there do not count
 
 INTRINSICS = {"immintrin.h", "nmmintrin.h", "arm_neon.h", "x86intrin.h", "emmintrin.h", "arm_acle.h"}
-ISAS = {"scalar", "avx2", "avx512", "neon"}
+ISAS = {"scalar", "avx2", "avx512", "avx512_vnni", "neon", "neon_dotprod"}
 CHECKSUM = ("csrc/io/checksum.cpp", {"nmmintrin.h", "arm_acle.h"})
 MACHINE_FLAG = re.compile(r"(?<![\w-])-m(?:arch|tune|cpu|fpu|avx|sse|fma|bmi|f16c|lzcnt|popcnt|prefer)[\w=.+-]*")
 MACHINE_FLAG_HOME = "cmake/isa.cmake"

@@ -26,7 +26,7 @@ from vdb.errors import (
     PredicateError,
     VdbError,
 )
-from vdb.index.spec import HNSW
+from vdb.index.spec import HNSW, Flat
 from vdb.query.result import Hits, Rows
 from vdb.table import IndexInfo, Table
 
@@ -41,6 +41,7 @@ __all__ = [
     "Database",
     "DimensionMismatch",
     "DiskFull",
+    "Flat",
     "FormatVersionError",
     "Hits",
     "IndexInfo",

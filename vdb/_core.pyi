@@ -1,13 +1,16 @@
-"""The compiled core: row sets, exact scan, HNSW. It knows slots and floats, never SQL or row ids."""
+"""The compiled core: row sets, exact scan, codes, HNSW. It knows slots and stored values, never SQL or row ids."""
 
 from collections.abc import Callable
-from typing import TypeAlias, final
+from typing import Protocol, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 
 _F32: TypeAlias = npt.NDArray[np.float32]
+_U16: TypeAlias = npt.NDArray[np.uint16]
 _U32: TypeAlias = npt.NDArray[np.uint32]
+# Stored values, C-contiguous: float32, float16, int8, or uint16 for the bits of bfloat16, which numpy lacks.
+_Stored: TypeAlias = npt.NDArray[np.float32 | np.float16 | np.int8 | np.uint16]
 
 ABSENT_SLOT: int  # 2**32 - 1, pads the slots of a short result; its distance is +inf
 
@@ -15,10 +18,13 @@ def crc32c(data: bytes | memoryview | npt.NDArray[np.generic], seed: int = 0) ->
     """CRC-32C (Castagnoli) of a C-contiguous buffer, continuing from `seed`."""
 
 def isa() -> str:
-    """The kernel level in use: scalar, avx2, avx512 or neon. `VDB_ISA` forces one."""
+    """The kernel level in use, the best of `isa_levels()` unless `VDB_ISA` names another."""
 
 def isa_levels() -> list[str]:
-    """Every kernel level this machine can run, lowest first."""
+    """Every kernel level this machine can run, lowest first.
+
+    Of scalar, avx2, avx512 and avx512_vnni, or of scalar, neon and neon_dotprod.
+    """
 
 def hardware_threads() -> int: ...
 
@@ -60,6 +66,9 @@ class SearchStats:
     @property
     def distances(self) -> int: ...
     @property
+    def estimates(self) -> int:
+        """Distances estimated from codes."""
+    @property
     def hops(self) -> int: ...
     @property
     def unfinished(self) -> _U32:
@@ -76,26 +85,39 @@ class SearchStats:
 
 @final
 class VectorView:
-    """A read-only (n, dim) float32 matrix bound to a metric; keeps `data` and `inverse_norms` alive."""
+    """A read-only (n, dim) matrix of stored values bound to a metric; keeps `data` and `inverse_norms` alive."""
 
-    def __init__(self, data: _F32, metric: str, inverse_norms: _F32 | None = None) -> None:
-        """`inverse_norms` (n,) float32 is required for cosine, ignored otherwise."""
+    def __init__(self, data: _Stored, metric: str, inverse_norms: _F32 | None = None) -> None:
+        """`inverse_norms` (n,) float32 is required for cosine, ignored otherwise.
+
+        InvalidArgument where `data` is of another dtype or not C-contiguous: nothing is converted or copied.
+        """
+    @property
+    def dtype(self) -> str: ...  # float32, float16, bfloat16 or int8
     @property
     def n(self) -> int: ...
+    @property
+    def row_bytes(self) -> int: ...
     @property
     def dim(self) -> int: ...
     @property
     def metric(self) -> str: ...
 
-def inverse_norms(data: _F32) -> _F32:
-    """1/|row| of (n, dim) float32, +inf for a zero row."""
+def inverse_norms(data: _Stored) -> _F32:
+    """1/|row| of (n, dim) stored values, +inf for a zero row."""
 
-def first_nonfinite_row(data: _F32) -> int:
-    """Index of the first row holding a NaN or an infinity, or -1."""
+def first_nonfinite_row(data: _Stored) -> int:
+    """Index of the first row of (n, dim) stored values that holds a NaN or an infinity, or -1."""
+
+def to_bfloat16(values: _F32) -> _U16:
+    """The bits of the nearest bfloat16, ties to even; too large becomes infinite, NaN stays NaN. Any shape."""
+
+def from_bfloat16(values: _U16) -> _F32:
+    """The float32 of bfloat16 bits, exact. Any shape."""
 
 def scan(
     view: VectorView,
-    queries: _F32,
+    queries: _Stored,
     k: int,
     rows: RowSet | None = None,
     begin: int = 0,
@@ -103,9 +125,96 @@ def scan(
 ) -> tuple[_U32, _F32, SearchStats]:
     """Exact top k over the allowed slots in [begin, view.n): ((nq, k) slots, (nq, k) distances, stats).
 
-    Nearest first, equal distances by slot. l2 is not squared; cosine is 1 - cosine similarity; ip is the negative
-    inner product. Short results are padded.
+    `queries` is (nq, dim) of the dtype of the view, InvalidArgument otherwise. Nearest first, equal distances by
+    slot. l2 is not squared; cosine is 1 - cosine similarity; ip is the negative inner product. Short results are
+    padded.
     """
+
+class _Directions(Protocol):
+    @property
+    def basis(self) -> _F32: ...
+    @property
+    def lossless(self) -> bool: ...
+
+@final
+class Codes:
+    """Codes of the vectors of one column, a record per slot, and the exact scan over them."""
+
+    def __init__(
+        self,
+        dim: int,
+        metric: str,
+        kind: str = "sq8",
+        seed: int = 42,
+        bits: int = 0,
+        m: int = 0,
+        opq: bool = False,
+        spectrum: Callable[[_F32], _Directions] | None = None,
+    ) -> None:
+        """`kind` is sq8, rabitq (`bits` 1 to 8), pq (`m`, `bits` 4 or 8, `opq`) or projection (`spectrum`).
+
+        InvalidArgument for an unknown kind, and where extend trains for options the kind does not take.
+        """
+    @staticmethod
+    def load(path: str, spectrum: Callable[[_F32], _Directions] | None = None) -> Codes:
+        """Corrupted or FormatVersionError where any byte is not as saved."""
+    def save(self, path: str, identity: bytes) -> int:
+        """Write and flush a snapshot; returns its length in bytes. `identity` is stored and returned by load."""
+    @property
+    def identity(self) -> bytes: ...
+    def extend(
+        self,
+        view: VectorView,
+        rows: RowSet | None = None,
+        threads: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Encode the slots in [covered, view.n), allowed or not; `covered` becomes view.n. Safe beside scans.
+
+        Trains first on allowed ones: where it never did, and again, encoding every slot anew, where it saw less than
+        a full sample and there are now several times the rows, or enough. Nothing is covered before there is a row
+        to train on.
+
+        Cancelled or KeyboardInterrupt leaves the codes as they were.
+        """
+    def scan(
+        self,
+        view: VectorView,
+        queries: _Stored,
+        k: int,
+        rows: RowSet | None = None,
+        begin: int = 0,
+        threads: int = 1,
+    ) -> tuple[_U32, _F32, SearchStats]:
+        """Top k as `scan` returns it, reading vectors only where the codes leave a doubt.
+
+        The same answer where `guaranteed`; otherwise rows whose estimate was too far off may be missing. Slots that
+        are not covered are measured by vector.
+        """
+    @property
+    def covered(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def guaranteed(self) -> bool:
+        """Whether an estimate's interval surely holds the true distance, so that scans are exact."""
+    @property
+    def width(self) -> int:
+        """Values of a vector that a record holds: fewer than `dim` where a projection dropped some."""
+    def estimate(self, queries: _F32) -> tuple[_F32, _F32]:
+        """(nq, covered) distances and errors; l2 squared, ip and cosine as the negative inner product.
+
+        For cosine the vectors are of length 1 but the queries are taken as they are: pass them normalised.
+        """
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of a record, 0 before the first extend."""
+    @property
+    def memory_bytes(self) -> int: ...
 
 @final
 class Hnsw:
@@ -128,12 +237,14 @@ class Hnsw:
     ) -> None:
         """Insert the allowed slots in [covered, view.n); `covered` becomes view.n. Safe beside searches.
 
+        A graph holds no vectors and remembers no dtype: extend and search it with views of one dtype.
+
         Cancelled or KeyboardInterrupt leaves a valid graph that covers a prefix.
         """
     def search(
         self,
         view: VectorView,
-        queries: _F32,
+        queries: _Stored,
         k: int,
         ef: int,
         rows: RowSet | None = None,

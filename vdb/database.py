@@ -110,13 +110,15 @@ class Database:
         name : str
             Not taken yet.
         schema : mapping of str to str, or data as for `Table.add`
-            A DuckDB type for each column, with `PRIMARY KEY` or `NOT NULL` behind it; `FLOAT[n]` is a vector.
+            A DuckDB type for each column, with `PRIMARY KEY` or `NOT NULL` behind it. A vector is `FLOAT[n]`, or in
+            fewer bytes `FLOAT16[n]`, `BFLOAT16[n]` or, of whole numbers from -128 to 127, `TINYINT[n]`.
         key : str, optional
             The primary key where the schema is read from data.
         metric : {"l2", "cosine", "ip"}, or mapping of column to these
             What distance means, by vector column.
         **vectors : array_like
-            Vector columns beside data, (n, dim).
+            Vector columns beside data, (n, dim). A numpy array of float16, bfloat16 or int8 keeps its dtype, as a
+            column of float16 or int8 in an Arrow table or polars frame does; all else becomes float32.
 
         Raises
         ------

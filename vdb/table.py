@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from vdb import _core
 from vdb.arrays import as_matrix
+from vdb.dtypes import zero_rows
 from vdb.errors import InvalidArgument, NotFound, VdbError
-from vdb.index.spec import HNSW, check_name
+from vdb.index.spec import HNSW, Flat, check_name
 from vdb.query.parse import parse_predicate
 from vdb.query.request import SearchOptions, choose_column, make_request, parse_where, shown_columns
 from vdb.query.result import Hits, Rows
@@ -21,7 +22,9 @@ from vdb.types import Metric, TableSchema, VectorColumn
 
 if TYPE_CHECKING:
     from vdb.database import Database
+    from vdb.index.spec import Spec
     from vdb.storage.state import IndexRecord, TableState
+    from vdb.types import StoredMatrix
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,11 @@ class IndexInfo:
     covered : int
         Slots it knows; a search scans the others.
     memory_bytes : int
-        Of the graph beside the vectors.
+        Of the graph or the codes, beside the vectors.
+    width : int or None
+        Values of a vector that a code holds: fewer than its dimensions where a projection could drop some.
+    record_bytes : int or None
+        Of one code.
     """
 
     name: str
@@ -43,6 +50,8 @@ class IndexInfo:
     params: dict[str, int | float | str]
     covered: int
     memory_bytes: int
+    width: int | None = None
+    record_bytes: int | None = None
 
 
 class Table:
@@ -117,7 +126,7 @@ class Table:
         schema = self.schema
         predicate = parse_predicate(_demanded(where, "update"), params, schema)
         attributes: dict[str, object] = {}
-        vectors: dict[str, npt.NDArray[np.float32] | None] = {}
+        vectors: dict[str, StoredMatrix | None] = {}
         if not isinstance(values, Mapping):
             raise InvalidArgument(f"update needs a dict, got {values!r:.80}.\n  Fix: pass {{'column': value}}.")
         for name, value in values.items():
@@ -191,7 +200,8 @@ class Table:
         Parameters
         ----------
         query : (dim,) array_like, or (nq, dim) for a batch
-            Real numbers; float32 C-contiguous is the fast path.
+            Real numbers, rounded to the dtype of the column as its vectors are: a TINYINT column takes whole numbers
+            from -128 to 127. For a FLOAT column float32 C-contiguous is the fast path.
         k : int
             Rows to return, at least 1; more than the table has is fine.
         where : str, optional
@@ -227,7 +237,7 @@ class Table:
     def create_index(
         self,
         column: str | None = None,
-        spec: HNSW | None = None,
+        spec: Spec | None = None,
         *,
         name: str | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -238,7 +248,7 @@ class Table:
         ----------
         column : str, optional
             Needed where the table has several vector columns.
-        spec : HNSW, optional
+        spec : HNSW or Flat, optional
             `HNSW()` by default.
         name : str, optional
             `<table>_<column>_<kind>` by default.
@@ -246,8 +256,8 @@ class Table:
             Called with rows done and rows in all.
         """
         chosen = choose_column(self.schema, column).name
-        if spec is not None and not isinstance(spec, HNSW):
-            raise InvalidArgument(f"an index is described by vdb.HNSW(...), got {spec!r}.")
+        if spec is not None and not isinstance(spec, (HNSW, Flat)):
+            raise InvalidArgument(f"an index is described by vdb.HNSW(...) or vdb.Flat(...), got {spec!r}.")
         record = self._database.indexes.create(self._name, chosen, spec or HNSW(), name, progress)
         return self._info(record)
 
@@ -271,16 +281,19 @@ class Table:
         }
 
     def _info(self, record: IndexRecord) -> IndexInfo:
-        graph = self._database.indexes.graph(self._state, record)
+        built = self._database.indexes.built(self._state, record)
         metric: Metric = record.params["metric"]  # type: ignore[assignment]
+        codes = built if isinstance(built, _core.Codes) else None
         return IndexInfo(
             name=record.name,
             column=record.column,
             kind=record.kind,
             metric=metric,
             params=dict(record.params),
-            covered=graph.covered,
-            memory_bytes=graph.memory_bytes,
+            covered=built.covered,
+            memory_bytes=built.memory_bytes,
+            width=None if codes is None else codes.width,
+            record_bytes=None if codes is None else codes.record_bytes,
         )
 
 
@@ -290,15 +303,17 @@ def _demanded(where: str | None, verb: str) -> str:
     return where
 
 
-def _one_vector(schema: TableSchema, column: VectorColumn, value: Any) -> npt.NDArray[np.float32] | None:
+def _one_vector(schema: TableSchema, column: VectorColumn, value: Any) -> StoredMatrix | None:
     if value is None:
         return None
     what = f"{schema.name}.{column.name}"
-    vector: npt.NDArray[np.float32] = as_matrix([value], column.dim, what)[0]
-    if column.metric == "cosine" and not vector.any():
+    rows = as_matrix([value], column.dim, what, column.dtype)
+    if column.metric == "cosine" and len(zero_rows(rows, column.dtype)):
         raise InvalidArgument(
-            f"the new vector for {what} is zero, which has no direction for cosine.\n  Fix: pass another, or None."
+            f"the new vector for {what} is zero in {column.dtype}, without a direction for cosine.\n"
+            f"  Fix: pass another, or None."
         )
+    vector: StoredMatrix = rows[0]
     return vector
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ Metric: TypeAlias = Literal["l2", "cosine", "ip"]
 METRICS: tuple[Metric, ...] = ("l2", "cosine", "ip")
 
 FloatMatrix: TypeAlias = npt.NDArray[np.float32]
+StoredMatrix: TypeAlias = npt.NDArray[Any]  # float32, float16, int8, or uint16: the bits of bfloat16
 RowIds: TypeAlias = npt.NDArray[np.int64]
 Slots: TypeAlias = npt.NDArray[np.uint32]
 
@@ -23,6 +24,28 @@ SLOT_COLUMN = "_slot"  # position in the vector files, in every table
 ROW_ID_COLUMN = "_row_id"  # in tables without an integer primary key
 DISTANCE_COLUMN = "_distance"  # in results
 QUERY_COLUMN = "query"  # in results of a batch
+
+Dtype: TypeAlias = Literal["float32", "float16", "bfloat16", "int8"]
+
+
+class DtypeForms(NamedTuple):
+    """What a dtype is called where: `sql` in a declaration, `code` in files and the core, `memory` in numpy.
+
+    `fetched` is the DuckDB type of its values in a result.
+    """
+
+    sql: str
+    code: int
+    memory: np.dtype[Any]
+    fetched: str
+
+
+DTYPES: Final[dict[Dtype, DtypeForms]] = {
+    "float32": DtypeForms("FLOAT", 1, np.dtype("<f4"), "FLOAT"),
+    "float16": DtypeForms("FLOAT16", 2, np.dtype("<f2"), "FLOAT"),
+    "bfloat16": DtypeForms("BFLOAT16", 3, np.dtype("<u2"), "FLOAT"),  # numpy has no such dtype: its bits
+    "int8": DtypeForms("TINYINT", 4, np.dtype("i1"), "TINYINT"),
+}
 
 INTEGER_TYPES = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
 
@@ -44,12 +67,17 @@ class VectorColumn:
     dim: int
     metric: Metric = "l2"
     nullable: bool = True
-    dtype: Literal["float32"] = "float32"
+    dtype: Dtype = "float32"
 
     @property
     def type(self) -> str:
-        """The SQL spelling of the type."""
-        return f"FLOAT[{self.dim}]"
+        """The type as a declaration spells it, such as `FLOAT16[384]`."""
+        return f"{DTYPES[self.dtype].sql}[{self.dim}]"
+
+    @property
+    def fetched_type(self) -> str:
+        """The DuckDB type its values have in a query's result."""
+        return f"{DTYPES[self.dtype].fetched}[{self.dim}]"
 
 
 @dataclass(frozen=True)

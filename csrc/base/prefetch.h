@@ -5,11 +5,15 @@
 
 namespace vdb {
 
-inline void prefetch(const void* address) noexcept { __builtin_prefetch(address, 0, 3); }
+// Into the second-level cache: it waits for more lines at once than the first does, and random rows come twice as fast
+// (bench/micro/gather.py).
+inline void prefetch(const void* address) noexcept { __builtin_prefetch(address, 0, 2); }
+
+inline constexpr std::size_t kLineBytes = 64;
 
 inline void prefetch_lines(const void* address, std::size_t lines) noexcept {
   const char* p = static_cast<const char*>(address);
-  for (std::size_t i = 0; i < lines; ++i) prefetch(p + 64 * i);
+  for (std::size_t i = 0; i < lines; ++i) prefetch(p + kLineBytes * i);
 }
 
 }  // namespace vdb

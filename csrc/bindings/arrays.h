@@ -5,10 +5,12 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <cstdint>
 #include <span>
 #include <string>
 
 #include "base/check.h"
+#include "base/dtype.h"
 #include "core/search_batch.h"
 #include "core/search_stats.h"
 
@@ -19,16 +21,33 @@ namespace py = pybind11;
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
-// (rows, columns) of a matrix argument.
+// (rows, columns) stored values. bfloat16, which numpy lacks, comes as the uint16 of its bits.
 struct Matrix {
-  const float* data;
+  const std::byte* data;
   std::size_t rows;
   std::size_t columns;
+  Dtype dtype;
 };
 
-inline Matrix matrix(const Array<float>& array, const char* name) {
+inline Dtype stored_dtype(const py::array& array, const char* name) {
+  if (py::isinstance<Array<float>>(array)) return Dtype::kFloat32;
+  if (py::isinstance<Array<std::uint16_t>>(array)) return Dtype::kBfloat16;
+  if (py::isinstance<Array<std::int8_t>>(array)) return Dtype::kInt8;
+  const py::dtype dtype = array.dtype();
+  const bool packed = (array.flags() & py::array::c_style) != 0;
+  if (packed && dtype.kind() == 'f' && dtype.itemsize() == 2 && dtype.attr("isnative").cast<bool>()) {
+    return Dtype::kFloat16;
+  }
+  throw InvalidArgument(std::string(name) + " must be a C-contiguous array of float32, float16, int8, or uint16 for " +
+                        "the bits of bfloat16; got " + (packed ? "" : "a strided array of ") +
+                        py::str(dtype).cast<std::string>());
+}
+
+inline Matrix matrix(const py::array& array, const char* name) {
+  const Dtype dtype = stored_dtype(array, name);
   VDB_CHECK(array.ndim() == 2, std::string(name) + " must have two dimensions, got " + std::to_string(array.ndim()));
-  return {array.data(), static_cast<std::size_t>(array.shape(0)), static_cast<std::size_t>(array.shape(1))};
+  return {static_cast<const std::byte*>(array.data()), static_cast<std::size_t>(array.shape(0)),
+          static_cast<std::size_t>(array.shape(1)), dtype};
 }
 
 template <class T>

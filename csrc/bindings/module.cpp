@@ -7,6 +7,8 @@ PYBIND11_MODULE(_core, module) {
   vdb::bindings::register_errors(module);
   vdb::bindings::register_row_set(module);
   vdb::bindings::register_vectors(module);
+  vdb::bindings::register_codes(module);
   vdb::bindings::register_hnsw(module);
   vdb::bindings::register_testing(module);
+  vdb::bindings::register_runs(module);
 }

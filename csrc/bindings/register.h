@@ -8,7 +8,9 @@ namespace vdb::bindings {
 void register_errors(pybind11::module_& module);
 void register_row_set(pybind11::module_& module);
 void register_vectors(pybind11::module_& module);
+void register_codes(pybind11::module_& module);
 void register_hnsw(pybind11::module_& module);
 void register_testing(pybind11::module_& module);
+void register_runs(pybind11::module_& module);  // after register_testing
 
 }  // namespace vdb::bindings

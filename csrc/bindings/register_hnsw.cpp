@@ -50,7 +50,7 @@ Array<Slot> neighbors(Hnsw& graph, Slot slot, std::size_t level) {
   return to_array(found);
 }
 
-py::tuple search(Hnsw& graph, const OwnedView& owned, const Array<float>& queries, const SearchArgs& args) {
+py::tuple search(Hnsw& graph, const OwnedView& owned, const py::array& queries, const SearchArgs& args) {
   QueryBatch batch = query_batch(owned, queries, args.k, args.rows, args.threads);
   AnswerArrays answers(batch.nq, args.k);
   SearchStats stats;
@@ -75,12 +75,12 @@ void register_hnsw(py::module_& module) {
            py::arg("progress") = py::none())
       .def(
           "search",
-          [](Hnsw& graph, const OwnedView& view, const Array<float>& queries, std::size_t k, std::size_t ef,
+          [](Hnsw& graph, const OwnedView& view, const py::array& queries, std::size_t k, std::size_t ef,
              const RowSet* rows, std::size_t pool, std::uint64_t budget, std::optional<std::size_t> limit,
              std::size_t threads) {
             return search(graph, view, queries, {k, {ef, pool, budget, limit.value_or(kMaxSlots)}, rows, threads});
           },
-          py::arg("view"), py::arg("queries").noconvert(), py::arg("k"), py::arg("ef"), py::arg("rows") = py::none(),
+          py::arg("view"), py::arg("queries"), py::arg("k"), py::arg("ef"), py::arg("rows") = py::none(),
           py::arg("pool") = 0, py::arg("budget") = 0, py::arg("limit") = py::none(), py::arg("threads") = 1)
       .def(
           "check", [](Hnsw& graph) { graph.check("index"); }, no_gil)

@@ -1,5 +1,6 @@
 #include <pybind11/stl.h>
 
+#include "base/half.h"
 #include "base/thread_pool.h"
 #include "bindings/interrupt.h"
 #include "bindings/register.h"
@@ -11,10 +12,12 @@
 namespace vdb::bindings {
 namespace {
 
-OwnedView make_view(const Array<float>& data, const std::string& metric, const py::object& norms) {
+VectorView view_of(const Matrix& m, Metric metric) { return {m.data, m.rows, m.columns, metric, nullptr, m.dtype}; }
+
+OwnedView make_view(const py::array& data, const std::string& metric, const py::object& norms) {
   const Matrix m = matrix(data, "data");
   VDB_CHECK(m.columns >= 1, "vectors have at least one dimension");
-  OwnedView owned{{m.data, m.rows, m.columns, parse_metric(metric), nullptr}, py::make_tuple(data, norms)};
+  OwnedView owned{view_of(m, parse_metric(metric)), py::make_tuple(data, norms)};
   if (owned.view.metric == Metric::kCosine) {
     VDB_CHECK(py::isinstance<Array<float>>(norms), "cosine needs inverse_norms as a float32 array");
     const auto values = vector(norms.cast<Array<float>>(), "inverse_norms");
@@ -24,6 +27,18 @@ OwnedView make_view(const Array<float>& data, const std::string& metric, const p
   return owned;
 }
 
+// Value by value, into a new array of the same shape.
+template <class From, class To, To (*change)(From) noexcept>
+Array<To> convert(const Array<From>& values) {
+  Array<To> converted(std::vector<py::ssize_t>(values.shape(), values.shape() + values.ndim()));
+  const From* const from = values.data();
+  To* const to = converted.mutable_data();
+  const auto n = static_cast<std::size_t>(values.size());
+  const py::gil_scoped_release release;
+  for (std::size_t i = 0; i < n; ++i) to[i] = change(from[i]);
+  return converted;
+}
+
 std::uint32_t checksum(const py::buffer& data, std::uint32_t seed) {
   const py::buffer_info info = data.request();
   VDB_CHECK(PyBuffer_IsContiguous(info.view(), 'C') != 0, "the buffer must be C-contiguous");
@@ -31,7 +46,7 @@ std::uint32_t checksum(const py::buffer& data, std::uint32_t seed) {
   return crc32c(info.ptr, static_cast<std::size_t>(info.size * info.itemsize), seed);
 }
 
-py::tuple scan_view(const OwnedView& owned, const Array<float>& queries, std::size_t k, const RowSet* rows,
+py::tuple scan_view(const OwnedView& owned, const py::array& queries, std::size_t k, const RowSet* rows,
                     std::size_t begin, std::size_t threads) {
   QueryBatch batch = query_batch(owned, queries, k, rows, threads);
   AnswerArrays answers(batch.nq, k);
@@ -56,26 +71,29 @@ void register_vectors(py::module_& module) {
   module.def("crc32c", &checksum, py::arg("data"), py::arg("seed") = 0);
   module.def(
       "inverse_norms",
-      [](const Array<float>& data) {
-        const Matrix m = matrix(data, "data");
-        Array<float> norms(static_cast<py::ssize_t>(m.rows));
+      [](const py::array& data) {
+        const VectorView rows = view_of(matrix(data, "data"), Metric::kL2);
+        Array<float> norms(static_cast<py::ssize_t>(rows.n));
         const py::gil_scoped_release release;
-        inverse_norms(m.data, m.rows, m.columns, norms.mutable_data());
+        inverse_norms(rows, norms.mutable_data());
         return norms;
       },
-      py::arg("data").noconvert());
+      py::arg("data"));
   module.def(
       "first_nonfinite_row",
-      [](const Array<float>& data) {
-        const Matrix m = matrix(data, "data");
+      [](const py::array& data) {
+        const VectorView rows = view_of(matrix(data, "data"), Metric::kL2);
         const py::gil_scoped_release release;
-        const std::size_t row = first_nonfinite_row(m.data, m.rows, m.columns);
-        return row == m.rows ? std::int64_t{-1} : static_cast<std::int64_t>(row);
+        const std::size_t row = first_nonfinite_row(rows);
+        return row == rows.n ? std::int64_t{-1} : static_cast<std::int64_t>(row);
       },
-      py::arg("data").noconvert());
+      py::arg("data"));
+  module.def("to_bfloat16", &convert<float, std::uint16_t, to_bfloat16>, py::arg("values").noconvert());
+  module.def("from_bfloat16", &convert<std::uint16_t, float, from_bfloat16>, py::arg("values").noconvert());
 
   py::class_<SearchStats>(module, "SearchStats")
       .def_readonly("distances", &SearchStats::distances)
+      .def_readonly("estimates", &SearchStats::estimates)
       .def_readonly("hops", &SearchStats::hops)
       .def_property_readonly("unfinished", [](const SearchStats& stats) { return to_array(stats.unfinished); })
       .def_property_readonly("tied", [](const SearchStats& stats) { return to_array(stats.tied); })
@@ -85,13 +103,15 @@ void register_vectors(py::module_& module) {
       });
 
   py::class_<OwnedView>(module, "VectorView")
-      .def(py::init(&make_view), py::arg("data").noconvert(), py::arg("metric"), py::arg("inverse_norms") = py::none())
+      .def(py::init(&make_view), py::arg("data"), py::arg("metric"), py::arg("inverse_norms") = py::none())
       .def_property_readonly("n", [](const OwnedView& owned) { return owned.view.n; })
       .def_property_readonly("dim", [](const OwnedView& owned) { return owned.view.dim; })
+      .def_property_readonly("row_bytes", [](const OwnedView& owned) { return owned.view.row_bytes(); })
+      .def_property_readonly("dtype", [](const OwnedView& owned) { return std::string(name_of(owned.view.dtype)); })
       .def_property_readonly("metric", [](const OwnedView& owned) { return std::string(name_of(owned.view.metric)); });
 
-  module.def("scan", &scan_view, py::arg("view"), py::arg("queries").noconvert(), py::arg("k"),
-             py::arg("rows") = py::none(), py::arg("begin") = 0, py::arg("threads") = 1);
+  module.def("scan", &scan_view, py::arg("view"), py::arg("queries"), py::arg("k"), py::arg("rows") = py::none(),
+             py::arg("begin") = 0, py::arg("threads") = 1);
 }
 
 }  // namespace vdb::bindings

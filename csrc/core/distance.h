@@ -15,106 +15,111 @@
 
 namespace vdb {
 
-// Overflowing inputs can make inf - inf; a NaN would break every ordering, so it counts as infinitely far.
+// Overflowing inputs can make inf - inf; a NaN would break every ordering, so it counts as infinitely far. Only float32
+// and bfloat16 have values that large. Subnormal values count as what they are, but in inner products of bfloat16 at
+// level avx512_vnni, where they count as zero.
 inline float ordered(float distance) noexcept {
   return distance == distance ? distance : std::numeric_limits<float>::infinity();
 }
 
-// Lines of a row to ask for ahead: enough to start the hardware's own prefetch. Asking for all of them fills the miss
-// buffers of the core, and the walk stalls (bench/micro/gather.py).
-inline constexpr std::size_t kPrefetchLines = 2;
+// Lines of a row to ask for ahead, at most: the first of a long row start the hardware's own prefetch of the rest
+// (bench/micro/gather.py).
+inline constexpr std::size_t kPrefetchLines = 24;
 
+// What the metrics share: the kernels of the view's dtype, and where its rows lie. The query has that dtype too.
+// Metric: kernels_of(view), the operation it is made of, and finish(slot, value), which turns what a kernel gives for a
+// row into the distance.
+template <class Metric>
 class BoundQuery {
  public:
-  BoundQuery(const VectorView& view, const float* query) noexcept : view_(view), query_(query) {}
+  float operator()(Slot slot) const noexcept { return metric().finish(slot, pair_(query_, row(slot), dim_)); }
 
-  const float* row(Slot slot) const noexcept { return view_.row(slot); }
-  void prefetch_row(Slot slot) const noexcept { prefetch_lines(view_.row(slot), kPrefetchLines); }
+  void x4(const Slot* slots, float* out) const noexcept {
+    const void* const rows[4] = {row(slots[0]), row(slots[1]), row(slots[2]), row(slots[3])};
+    x4_(query_, rows, dim_, out);
+    for (std::size_t i = 0; i < 4; ++i) out[i] = metric().finish(slots[i], out[i]);
+  }
+
+  void prefetch_row(Slot slot) const noexcept { prefetch_lines(row(slot), lines_); }
+  const void* query() const noexcept { return query_; }
 
  protected:
-  VectorView view_;
-  const float* query_;
+  BoundQuery(const VectorView& view, const void* query) noexcept
+      : pair_(Metric::kernels_of(view).pair),
+        x4_(Metric::kernels_of(view).x4),
+        data_(view.data),
+        row_bytes_(view.row_bytes()),
+        lines_(std::min((row_bytes_ + kLineBytes - 1) / kLineBytes, kPrefetchLines)),
+        dim_(view.dim),
+        query_(query) {}
+
+ private:
+  const Metric& metric() const noexcept { return static_cast<const Metric&>(*this); }
+  const void* row(Slot slot) const noexcept { return data_ + std::size_t{slot} * row_bytes_; }
+
+  DistanceKernels::Pair pair_;
+  DistanceKernels::PairX4 x4_;
+  const std::byte* data_;
+  std::size_t row_bytes_;
+  std::size_t lines_;
+  std::size_t dim_;
+  const void* query_;
 };
 
-class L2Distance : public BoundQuery {
+class L2Distance : public BoundQuery<L2Distance> {
  public:
-  L2Distance(const VectorView& view, const float* query) noexcept
-      : BoundQuery(view, query), pair_(kernels().distance_f32.l2_squared), x4_(kernels().distance_f32.l2_squared_x4) {}
+  L2Distance(const VectorView& view, const void* query) noexcept : BoundQuery(view, query) {}
   L2Distance(const VectorView& view, Slot slot) noexcept : L2Distance(view, view.row(slot)) {}
 
-  float operator()(Slot slot) const noexcept { return ordered(pair_(query_, row(slot), view_.dim)); }
-
-  void x4(const Slot* slots, float* out) const noexcept {
-    const float* const rows[4] = {row(slots[0]), row(slots[1]), row(slots[2]), row(slots[3])};
-    x4_(query_, rows, view_.dim, out);
-    for (std::size_t i = 0; i < 4; ++i) out[i] = ordered(out[i]);
+  static const DistanceKernels::Forms& kernels_of(const VectorView& view) {
+    return kernels().distance(view.dtype).l2_squared;
   }
-
+  float finish(Slot, float squared) const noexcept { return ordered(squared); }
   static float reported(float distance) noexcept { return std::sqrt(distance); }
-
- private:
-  DistanceKernelsF32::Pair pair_;
-  DistanceKernelsF32::PairX4 x4_;
 };
 
-class InnerProductDistance : public BoundQuery {
+class InnerProductDistance : public BoundQuery<InnerProductDistance> {
  public:
-  InnerProductDistance(const VectorView& view, const float* query) noexcept
-      : BoundQuery(view, query),
-        pair_(kernels().distance_f32.inner_product),
-        x4_(kernels().distance_f32.inner_product_x4) {}
+  InnerProductDistance(const VectorView& view, const void* query) noexcept : BoundQuery(view, query) {}
   InnerProductDistance(const VectorView& view, Slot slot) noexcept : InnerProductDistance(view, view.row(slot)) {}
 
-  float operator()(Slot slot) const noexcept { return ordered(-pair_(query_, row(slot), view_.dim)); }
-
-  void x4(const Slot* slots, float* out) const noexcept {
-    products(slots, out);
-    for (std::size_t i = 0; i < 4; ++i) out[i] = ordered(-out[i]);
+  static const DistanceKernels::Forms& kernels_of(const VectorView& view) {
+    return kernels().distance(view.dtype).inner_product;
   }
-
+  float finish(Slot, float product) const noexcept { return ordered(-product); }
   static float reported(float distance) noexcept { return distance; }
-
- protected:
-  float product(Slot slot) const noexcept { return pair_(query_, row(slot), view_.dim); }
-  void products(const Slot* slots, float* out) const noexcept {
-    const float* const rows[4] = {row(slots[0]), row(slots[1]), row(slots[2]), row(slots[3])};
-    x4_(query_, rows, view_.dim, out);
-  }
-
- private:
-  DistanceKernelsF32::Pair pair_;
-  DistanceKernelsF32::PairX4 x4_;
 };
 
 // 1 - cosine similarity. A zero row has an infinite inverse norm and so, through NaN, an infinite distance.
-class CosineDistance : public InnerProductDistance {
+class CosineDistance : public BoundQuery<CosineDistance> {
  public:
-  CosineDistance(const VectorView& view, const float* query) noexcept
-      : InnerProductDistance(view, query), query_inverse_norm_(inverse_norm(query, view.dim)) {}
+  CosineDistance(const VectorView& view, const void* query) noexcept
+      : CosineDistance(view, query, inverse_norm(query, view.dim, view.dtype)) {}
   // A stored row as the query: its norm is known.
   CosineDistance(const VectorView& view, Slot slot) noexcept
-      : InnerProductDistance(view, slot), query_inverse_norm_(view.inverse_norms[slot]) {}
+      : CosineDistance(view, view.row(slot), view.inverse_norms[slot]) {}
 
-  float operator()(Slot slot) const noexcept { return finish(slot, product(slot)); }
-
-  void x4(const Slot* slots, float* out) const noexcept {
-    products(slots, out);
-    for (std::size_t i = 0; i < 4; ++i) out[i] = finish(slots[i], out[i]);
+  static const DistanceKernels::Forms& kernels_of(const VectorView& view) {
+    return kernels().distance(view.dtype).inner_product;
   }
-
- private:
-  float finish(Slot slot, float inner_product) const noexcept {
-    const float distance = 1.0F - inner_product * query_inverse_norm_ * view_.inverse_norms[slot];
+  float finish(Slot slot, float product) const noexcept {
+    const float distance = 1.0F - product * query_inverse_norm_ * inverse_norms_[slot];
     // An overflowed product has lost the angle: such a row is infinitely far, not infinitely near.
     return std::isfinite(distance) ? distance : std::numeric_limits<float>::infinity();
   }
+  static float reported(float distance) noexcept { return distance; }
 
+ private:
+  CosineDistance(const VectorView& view, const void* query, float query_inverse_norm) noexcept
+      : BoundQuery(view, query), inverse_norms_(view.inverse_norms), query_inverse_norm_(query_inverse_norm) {}
+
+  const float* inverse_norms_;
   float query_inverse_norm_;
 };
 
-// Calls visitor with the distance functor of the view's metric bound to `query`.
+// Calls visitor with the distance functor of the view's metric bound to `query`, which has the view's dtype.
 template <class Visitor>
-decltype(auto) with_distance(const VectorView& view, const float* query, Visitor&& visitor) {
+decltype(auto) with_distance(const VectorView& view, const void* query, Visitor&& visitor) {
   switch (view.metric) {
     case Metric::kL2: return visitor(L2Distance(view, query));
     case Metric::kCosine: return visitor(CosineDistance(view, query));

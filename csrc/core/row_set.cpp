@@ -11,22 +11,29 @@ namespace {
 
 std::size_t words_for(std::size_t size) { return (size + RowSet::kWordBits - 1) / RowSet::kWordBits; }
 
+// How many of the slots [begin, end) lie in the word of the first.
+std::size_t taken_from_word(std::size_t begin, std::size_t end) {
+  return std::min(RowSet::kWordBits - begin % RowSet::kWordBits, end - begin);
+}
+
+// The bits of `take` slots from `begin` within its word.
+RowSet::Word mask(std::size_t begin, std::size_t take) {
+  return (~RowSet::Word{0} >> (RowSet::kWordBits - take)) << (begin % RowSet::kWordBits);
+}
+
 // Sets bits [begin, end).
 void fill_range(std::vector<RowSet::Word>& words, std::size_t begin, std::size_t end) {
-  for (std::size_t i = begin; i < end;) {
-    const std::size_t bit = i % RowSet::kWordBits;
-    const std::size_t take = std::min(RowSet::kWordBits - bit, end - i);
-    const RowSet::Word ones = take == RowSet::kWordBits ? ~RowSet::Word{0} : (RowSet::Word{1} << take) - 1;
-    words[i / RowSet::kWordBits] |= ones << bit;
-    i += take;
+  while (begin < end) {
+    const std::size_t take = taken_from_word(begin, end);
+    words[begin / RowSet::kWordBits] |= mask(begin, take);
+    begin += take;
   }
 }
 
 }  // namespace
 
-RowSet::RowSet(std::vector<Word> words, std::size_t size) : words_(std::move(words)), size_(size) {
-  for (const Word word : words_) count_ += static_cast<std::size_t>(std::popcount(word));
-}
+RowSet::RowSet(std::vector<Word> words, std::size_t size)
+    : words_(std::move(words)), size_(size), count_(kernels().bitset.count(words_.data(), words_.size())) {}
 
 RowSet RowSet::none(std::size_t size) {
   VDB_CHECK(size <= kMaxSlots, "a row set holds at most 2147483647 slots, got " + std::to_string(size));
@@ -59,26 +66,21 @@ RowSet RowSet::from_bools(std::span<const std::uint8_t> allowed) {
   return {std::move(words), allowed.size()};
 }
 
-template <class Op>
-RowSet RowSet::combine(const RowSet& other, Op op) const {
+RowSet RowSet::combine(const RowSet& other, BitsetKernels::Binary kernel) const {
   VDB_CHECK(size_ == other.size_,
             "row sets over " + std::to_string(size_) + " and " + std::to_string(other.size_) + " slots do not combine");
-  std::vector<Word> words(words_.size());
-  std::transform(words_.begin(), words_.end(), other.words_.begin(), words.begin(), op);
-  return {std::move(words), size_};
+  RowSet set;
+  set.words_.resize(words_.size());
+  set.size_ = size_;
+  set.count_ = kernel(words_.data(), other.words_.data(), words_.size(), set.words_.data());
+  return set;
 }
 
-RowSet RowSet::operator&(const RowSet& other) const {
-  return combine(other, [](Word a, Word b) { return a & b; });
-}
+RowSet RowSet::operator&(const RowSet& other) const { return combine(other, kernels().bitset.bit_and); }
 
-RowSet RowSet::operator|(const RowSet& other) const {
-  return combine(other, [](Word a, Word b) { return a | b; });
-}
+RowSet RowSet::operator|(const RowSet& other) const { return combine(other, kernels().bitset.bit_or); }
 
-RowSet RowSet::operator-(const RowSet& other) const {
-  return combine(other, [](Word a, Word b) { return a & ~b; });
-}
+RowSet RowSet::operator-(const RowSet& other) const { return combine(other, kernels().bitset.bit_andnot); }
 
 RowSet RowSet::operator~() const { return all(size_) - *this; }
 
@@ -92,10 +94,28 @@ RowSet RowSet::resized(std::size_t size, bool fill) const {
 }
 
 std::vector<Slot> RowSet::to_slots() const {
-  std::vector<Slot> slots;
-  slots.reserve(count_);
-  for_each(0, size_, [&](Slot slot) { slots.push_back(slot); });
+  std::vector<Slot> slots(count_ + kListSlack);
+  slots.resize(list(0, size_, slots.data()));
   return slots;
+}
+
+std::size_t RowSet::list(std::size_t begin, std::size_t end, Slot* out) const {
+  const BitsetKernels::List kernel = kernels().bitset.list;
+  Slot* at = out;
+  while (begin < end) {
+    const std::size_t word = begin / kWordBits;
+    if (begin % kWordBits == 0 && end - begin >= kWordBits) {
+      const std::size_t n = (end - begin) / kWordBits;
+      at += kernel(words_.data() + word, n, static_cast<Slot>(begin), at);
+      begin += n * kWordBits;
+    } else {  // the first and the last word may be cut
+      const std::size_t take = taken_from_word(begin, end);
+      const Word bits = words_[word] & mask(begin, take);
+      at += kernel(&bits, 1, static_cast<Slot>(word * kWordBits), at);
+      begin += take;
+    }
+  }
+  return static_cast<std::size_t>(at - out);
 }
 
 }  // namespace vdb

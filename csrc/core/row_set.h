@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/slot.h"
+#include "simd/kernels.h"
 
 namespace vdb {
 
@@ -38,6 +39,10 @@ class RowSet {
   // The same slots over another size; slots that appear are allowed where `fill` is true.
   RowSet resized(std::size_t size, bool fill) const;
   std::vector<Slot> to_slots() const;
+  // Writes the allowed slots in [begin, end), ascending, and returns how many. `out` has room for kListSlack slots
+  // more, which may be written to. begin <= end <= size().
+  std::size_t list(std::size_t begin, std::size_t end, Slot* out) const;
+  static constexpr std::size_t kListSlack = BitsetKernels::kListSlack;
 
   friend bool operator==(const RowSet&, const RowSet&) = default;
 
@@ -56,8 +61,7 @@ class RowSet {
 
  private:
   RowSet(std::vector<Word> words, std::size_t size);
-  template <class Op>
-  RowSet combine(const RowSet& other, Op op) const;
+  RowSet combine(const RowSet& other, BitsetKernels::Binary kernel) const;
 
   std::vector<Word> words_;  // bits at and above size_ are zero
   std::size_t size_ = 0;

@@ -14,7 +14,7 @@
 namespace vdb {
 
 struct QueryBatch {
-  const float* queries;  // (nq, dim)
+  const std::byte* queries;  // (nq, dim) values of the dtype of the vectors
   std::size_t nq;
   std::size_t k;
   const RowSet* rows;   // allowed slots; null allows all

@@ -8,7 +8,8 @@
 namespace vdb {
 
 struct SearchStats {
-  std::uint64_t distances = 0;
+  std::uint64_t distances = 0;            // exact ones, on stored vectors
+  std::uint64_t estimates = 0;            // from codes
   std::uint64_t hops = 0;                 // nodes expanded
   std::vector<std::uint32_t> unfinished;  // queries that a walk left short of k, or its distance budget ended
   std::vector<std::uint32_t> tied;        // queries with equal distances in their answer
@@ -16,6 +17,7 @@ struct SearchStats {
 
   SearchStats& operator+=(const SearchStats& other) {
     distances += other.distances;
+    estimates += other.estimates;
     hops += other.hops;
     unfinished.insert(unfinished.end(), other.unfinished.begin(), other.unfinished.end());
     tied.insert(tied.end(), other.tied.begin(), other.tied.end());

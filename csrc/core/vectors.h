@@ -1,31 +1,36 @@
-// A read-only matrix of float32 rows bound to a metric: what every search and build reads. It owns nothing.
+// A read-only matrix of stored rows bound to a metric: what every search and build reads. It owns nothing.
 #pragma once
 
 #include <cstddef>
-#include <span>
 
+#include "base/dtype.h"
 #include "core/metric.h"
 #include "core/slot.h"
 
 namespace vdb {
 
 struct VectorView {
-  const float* data = nullptr;  // (n, dim), row after row
+  const std::byte* data = nullptr;  // (n, dim) values of `dtype`, row after row
   std::size_t n = 0;
   std::size_t dim = 0;
   Metric metric = Metric::kL2;
-  const float* inverse_norms = nullptr;  // (n,) 1/|row|; needed under cosine only
+  const float* inverse_norms = nullptr;  // (n,) 1/|row| of the stored values; needed under cosine only
+  Dtype dtype = Dtype::kFloat32;
 
-  const float* row(Slot slot) const noexcept { return data + std::size_t{slot} * dim; }
+  std::size_t row_bytes() const noexcept { return dim * bytes_per_value(dtype); }
+  const void* row(Slot slot) const noexcept { return data + std::size_t{slot} * row_bytes(); }
 };
 
-// 1/|row|, computed in double; +inf for a zero row.
-float inverse_norm(const float* row, std::size_t dim) noexcept;
+// Writes the `dim` values of a row as float32, which holds those of every dtype exactly.
+void read_row(const VectorView& view, Slot slot, float* out) noexcept;
 
-// inverse_norm of each of n rows, on all threads.
-void inverse_norms(const float* rows, std::size_t n, std::size_t dim, float* out);
+// 1/|row|, computed in double; +inf for a zero row.
+float inverse_norm(const void* row, std::size_t dim, Dtype dtype) noexcept;
+
+// inverse_norm of each row of `rows`, whatever its metric, on all threads.
+void inverse_norms(const VectorView& rows, float* out);
 
 // Index of the first row that holds a NaN or an infinity, n where there is none.
-std::size_t first_nonfinite_row(const float* rows, std::size_t n, std::size_t dim);
+std::size_t first_nonfinite_row(const VectorView& rows) noexcept;
 
 }  // namespace vdb

@@ -6,23 +6,45 @@
 
 #include "base/error.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace vdb {
 namespace {
+
+#if defined(__aarch64__)
+bool has_dot_product() noexcept {
+#if defined(__linux__)
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#elif defined(__APPLE__)
+  return true;  // every Apple processor of this architecture
+#else
+  return false;
+#endif
+}
+#endif
 
 std::vector<Isa> detect() {
   std::vector<Isa> isas{Isa::kScalar};
 #if defined(__x86_64__)
   // __builtin_cpu_supports also asks the operating system whether it saves the wide registers.
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
     isas.push_back(Isa::kAvx2);
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq")) {
       isas.push_back(Isa::kAvx512);
+      if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16") &&
+          __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vbmi")) {
+        isas.push_back(Isa::kAvx512Vnni);
+      }
     }
   }
 #elif defined(__aarch64__)
   isas.push_back(Isa::kNeon);
+  if (has_dot_product()) isas.push_back(Isa::kNeonDotprod);
 #endif
   return isas;
 }
@@ -45,8 +67,10 @@ std::string_view name_of(Isa isa) noexcept {
   switch (isa) {
     case Isa::kScalar: return "scalar";
     case Isa::kNeon: return "neon";
+    case Isa::kNeonDotprod: return "neon_dotprod";
     case Isa::kAvx2: return "avx2";
     case Isa::kAvx512: return "avx512";
+    case Isa::kAvx512Vnni: return "avx512_vnni";
   }
   return "unknown";
 }

@@ -6,7 +6,10 @@
 
 namespace vdb {
 
-enum class Isa { kScalar, kNeon, kAvx2, kAvx512 };
+// Each level runs what the levels before it of the same architecture run.
+// kAvx512Vnni: VNNI, BF16, VPOPCNTDQ and VBMI (Zen 4, Sapphire Rapids and later). kNeonDotprod: the dot product of
+// int8.
+enum class Isa { kScalar, kNeon, kNeonDotprod, kAvx2, kAvx512, kAvx512Vnni };
 
 std::string_view name_of(Isa isa) noexcept;
 

@@ -1,32 +1,183 @@
 // The kernel tables: plain function pointers, one table per family and level. A search copies the pointers it needs
 // when it binds a query and never asks again which CPU it is on.
+//
+// Everything here is noexcept, allocates nothing, and takes any alignment.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
+#include "base/dtype.h"
 #include "simd/isa.h"
 
 namespace vdb {
 
-// Any dim >= 1, any alignment. Within one level the pair, x4 and block forms add the same values in the same order, so
-// equal vectors get bit-equal distances whichever form computes them.
-struct DistanceKernelsF32 {
-  using Pair = float (*)(const float* a, const float* b, std::size_t dim) noexcept;
+// Distances between vectors of one dtype, any dim >= 1. Within one level all forms add the same values in the same
+// order, so equal vectors get bit-equal distances whichever form computes them.
+struct DistanceKernels {
+  using Pair = float (*)(const void* a, const void* b, std::size_t dim) noexcept;
   // Four rows anywhere against one query: the gathered form of graph search.
-  using PairX4 = void (*)(const float* query, const float* const* rows, std::size_t dim, float* out) noexcept;
+  using PairX4 = void (*)(const void* query, const void* const* rows, std::size_t dim, float* out) noexcept;
   // n consecutive rows against one query: the form of a scan.
-  using Block = void (*)(const float* query, const float* rows, std::size_t n, std::size_t dim, float* out) noexcept;
+  using Block = void (*)(const void* query, const void* rows, std::size_t n, std::size_t dim, float* out) noexcept;
+  // Consecutive vectors.
+  struct Run {
+    const void* data;
+    std::size_t n;
+  };
+  // Rows against queries into out (queries.n, rows.n): the form of a batch. Rows are read from memory once for all
+  // queries.
+  using Tile = void (*)(const Run& queries, const Run& rows, std::size_t dim, float* out) noexcept;
+  struct Forms {
+    Pair pair;
+    PairX4 x4;
+    Block block;
+    Tile tile;
+  };
 
-  Pair l2_squared;
-  PairX4 l2_squared_x4;
-  Block l2_squared_block;
-  Pair inner_product;
-  PairX4 inner_product_x4;
-  Block inner_product_block;
+  Forms l2_squared;
+  Forms inner_product;
+};
+
+// Where codes lie: record i begins at data + i * stride.
+struct CodeRows {
+  const std::uint8_t* data;
+  std::size_t n;
+  std::size_t stride;
+};
+
+// Products of packed unsigned codes with an int8 query, exact in int32. `dim` is a multiple of 64, at most 65,536; the
+// tail of a shorter vector is zero in both. Each 64 dimensions of a code of b bits take 8 * b bytes, packed so that a
+// register unpacks by shifts alone:
+//   u8  byte i is dimension i
+//   u4  byte i of 32: low nibble dimension i, high nibble dimension 32 + i
+//   u2  byte i of 16: bits 2f and 2f + 1 are dimension 16 f + i, f from 0 to 3
+//   u1  bit i of a little-endian 64-bit word is dimension i
+struct CodeKernels {
+  using Pair = std::int32_t (*)(const std::uint8_t* code, const std::int8_t* query, std::size_t dim) noexcept;
+  using PairX4 = void (*)(const std::uint8_t* const* codes, const std::int8_t* query, std::size_t dim,
+                          std::int32_t* out) noexcept;
+  using Block = void (*)(const CodeRows& codes, const std::int8_t* query, std::size_t dim, std::int32_t* out) noexcept;
+  // Query q begins at queries + q * dim; out is (nq, codes.n).
+  using Tile = void (*)(const CodeRows& codes, const std::int8_t* queries, std::size_t nq, std::size_t dim,
+                        std::int32_t* out) noexcept;
+  struct Forms {
+    Pair pair;
+    PairX4 x4;
+    Block block;
+    Tile tile;
+  };
+
+  Forms u8;
+  Forms u4;
+  Forms u2;
+  Forms u1;
+};
+
+// Products of 1-bit codes with a query cut into bit planes: sum over j of 2^j * popcount(code & plane j), the form in
+// which a 1-bit code costs a few instructions for 512 dimensions. `words` is dim / 64; plane j begins at
+// planes + j * words; 1 <= bits <= 8.
+struct BitCodeKernels {
+  struct Query {
+    const std::uint64_t* planes;
+    std::size_t bits;
+    std::size_t words;
+  };
+  using Pair = std::uint32_t (*)(const std::uint8_t* code, const Query& query) noexcept;
+  using PairX4 = void (*)(const std::uint8_t* const* codes, const Query& query, std::uint32_t* out) noexcept;
+  using Block = void (*)(const CodeRows& codes, const Query& query, std::uint32_t* out) noexcept;
+
+  Pair pair;
+  PairX4 x4;
+  Block block;
+};
+
+// Bitmaps of 64-bit words. The binary operations write out[i] = a[i] op b[i] and return the number of bits set in out;
+// out may be a or b.
+struct BitsetKernels {
+  using Count = std::size_t (*)(const std::uint64_t* words, std::size_t n) noexcept;
+  using Binary = std::size_t (*)(const std::uint64_t* a, const std::uint64_t* b, std::size_t n,
+                                 std::uint64_t* out) noexcept;
+  // Writes `first` + the position of every set bit, ascending, and returns how many. `out` has room for kListSlack
+  // values more than there are bits, which may be written to.
+  using List = std::size_t (*)(const std::uint64_t* words, std::size_t n, std::uint32_t first,
+                               std::uint32_t* out) noexcept;
+  static constexpr std::size_t kListSlack = 16;
+
+  Count count;
+  Binary bit_and;
+  Binary bit_or;
+  Binary bit_andnot;  // a & ~b
+  List list;
+};
+
+// The steps of a fast random rotation (core/rotation.h).
+struct RotationKernels {
+  // Negates x[i] where bit i of `signs` is set.
+  using FlipSigns = void (*)(float* x, const std::uint64_t* signs, std::size_t n) noexcept;
+  // Walsh-Hadamard transform in place, scaled to keep lengths; n is a power of two.
+  using Hadamard = void (*)(float* x, std::size_t n) noexcept;
+  // (a, b) becomes ((a + b) / sqrt 2, (a - b) / sqrt 2) for the two halves of x; n is even.
+  using Mix = void (*)(float* x, std::size_t n) noexcept;
+
+  FlipSigns flip_signs;
+  Hadamard hadamard;
+  Mix mix;
+};
+
+// Product quantisation: distances of a query's pieces to the centroids of each sub-quantiser, and sums of m of them.
+struct PqKernels {
+  // A short vector against n centroids stored by dimension: `columns` is (dim, n), n a multiple of kColumns. Fill up
+  // with copies of the first centroid: of equals the first is nearest.
+  static constexpr std::size_t kColumns = 16;
+  struct Columns {
+    const float* data;
+    std::size_t n;
+    std::size_t dim;
+  };
+  using ColumnDistances = void (*)(const float* query, const Columns& columns, float* out) noexcept;
+  // The position of the nearest and its squared distance; (0, +inf) where none is nearer than infinity.
+  using Nearest = std::uint32_t (*)(const float* query, const Columns& columns, float* distance) noexcept;
+  // 8-bit codes, a byte per sub-quantiser; table is (m, 256). All forms of a level add in the same order.
+  using Lookup8 = float (*)(const float* table, const std::uint8_t* code, std::size_t m) noexcept;
+  using Lookup8X4 = void (*)(const float* table, const std::uint8_t* const* codes, std::size_t m, float* out) noexcept;
+  using Lookup8Block = void (*)(const float* table, const CodeRows& codes, std::size_t m, float* out) noexcept;
+  // 4-bit codes in blocks of 32 rows (Andre, Kermarrec and Le Scouarnec 2015): byte (j, i) of a block, j in m / 2, i in
+  // 32, holds sub-quantisers 2j (low nibble) and 2j + 1 (high) of row i. `table` is (m, 16) bytes, m even; out is
+  // (n_blocks, 32), sums of bytes modulo 65,536: exact for m <= 256, and beyond for a table whose rows' greatest bytes
+  // add up to less.
+  using Scan4 = void (*)(const std::uint8_t* table, const std::uint8_t* blocks, std::size_t n_blocks, std::size_t m,
+                         std::uint16_t* out) noexcept;
+
+  ColumnDistances l2_squared;
+  ColumnDistances inner_product;
+  Nearest nearest;
+  Lookup8 lookup8;
+  Lookup8X4 lookup8_x4;
+  Lookup8Block lookup8_block;
+  Scan4 scan4;
 };
 
 struct Kernels {
-  DistanceKernelsF32 distance_f32;
+  DistanceKernels distance_f32;
+  DistanceKernels distance_f16;
+  DistanceKernels distance_bf16;
+  DistanceKernels distance_i8;
+  CodeKernels code;
+  BitCodeKernels bit_code;
+  BitsetKernels bitset;
+  RotationKernels rotation;
+  PqKernels pq;
+
+  const DistanceKernels& distance(Dtype dtype) const noexcept {
+    switch (dtype) {
+      case Dtype::kFloat16: return distance_f16;
+      case Dtype::kBfloat16: return distance_bf16;
+      case Dtype::kInt8: return distance_i8;
+      case Dtype::kFloat32: break;
+    }
+    return distance_f32;
+  }
 };
 
 // The table of the active level.

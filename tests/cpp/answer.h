@@ -36,19 +36,22 @@ struct Answer {
   SearchStats stats;
 };
 
-inline Answer scan_all(const VectorView& view, const Vectors& queries, const Ask& ask, std::size_t begin = 0) {
+// `queries` are Vectors or StoredVectors of the dtype of the view.
+template <class Queries>
+Answer scan_all(const VectorView& view, const Queries& queries, const Ask& ask, std::size_t begin = 0) {
   Answer answer(queries.n, ask.k);
   CancelToken token;
-  const QueryBatch batch{queries.values.data(), queries.n, ask.k, ask.rows, ask.threads, &token};
+  const QueryBatch batch{queries.bytes(), queries.n, ask.k, ask.rows, ask.threads, &token};
   answer.stats = scan(view, batch, begin, {answer.slots.data(), answer.distances.data()});
   return answer;
 }
 
-inline Answer search_graph(Hnsw& graph, const VectorView& view, const Vectors& queries, const Ask& ask,
-                           const HnswSearch& how) {
+template <class Queries>
+Answer search_graph(Hnsw& graph, const VectorView& view, const Queries& queries, const Ask& ask,
+                    const HnswSearch& how) {
   Answer answer(queries.n, ask.k);
   CancelToken token;
-  const QueryBatch batch{queries.values.data(), queries.n, ask.k, ask.rows, ask.threads, &token};
+  const QueryBatch batch{queries.bytes(), queries.n, ask.k, ask.rows, ask.threads, &token};
   answer.stats = graph.search(view, batch, how, {answer.slots.data(), answer.distances.data()});
   return answer;
 }

@@ -1,9 +1,11 @@
 // Seeded vectors for the tests: uniform, small integers (exact in float32, full of ties) and clustered.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <numbers>
 #include <vector>
 
@@ -30,11 +32,12 @@ class Random {
 struct Vectors {
   Vectors(Metric its_metric, std::size_t its_dim, std::vector<float> its_values)
       : metric(its_metric), dim(its_dim), n(its_values.size() / its_dim), values(std::move(its_values)), norms(n) {
-    inverse_norms(values.data(), n, dim, norms.data());
+    inverse_norms(first(n), norms.data());
   }
 
-  VectorView first(std::size_t rows) const { return {values.data(), rows, dim, metric, norms.data()}; }
+  VectorView first(std::size_t rows) const { return {bytes(), rows, dim, metric, norms.data()}; }
   VectorView view() const { return first(n); }
+  const std::byte* bytes() const { return reinterpret_cast<const std::byte*>(values.data()); }
   const float* row(std::size_t i) const { return values.data() + i * dim; }
 
   Metric metric;
@@ -78,6 +81,46 @@ inline Vectors clustered_vectors(Metric metric, std::size_t n, std::size_t dim, 
   return {metric, dim, std::move(values)};
 }
 
+// `value` as `dtype` stores it, into `out`. What `dtype` cannot hold is cut off; float16 takes normal values and zero.
+inline void store(float value, Dtype dtype, std::byte* out) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  std::uint16_t half = static_cast<std::uint16_t>(bits >> 16);
+  switch (dtype) {
+    case Dtype::kFloat32: std::memcpy(out, &value, sizeof value); return;
+    case Dtype::kInt8: *out = static_cast<std::byte>(static_cast<std::int8_t>(value)); return;
+    case Dtype::kBfloat16: break;
+    case Dtype::kFloat16: {
+      const std::uint32_t magnitude = bits & 0x7fffffffU;
+      const std::uint32_t rebias = std::uint32_t{127 - 15} << 23;
+      half = static_cast<std::uint16_t>((half & 0x8000U) | (magnitude > rebias ? (magnitude - rebias) >> 13 : 0U));
+      break;
+    }
+  }
+  std::memcpy(out, &half, sizeof half);
+}
+
+// Vectors in another dtype. `dtype` should hold their values exactly where a test compares answers.
+struct StoredVectors {
+  StoredVectors(const Vectors& vectors, Dtype its_dtype)
+      : metric(vectors.metric), dim(vectors.dim), n(vectors.n), dtype(its_dtype), norms(n) {
+    const std::size_t width = bytes_per_value(dtype);
+    values.resize(vectors.values.size() * width);
+    for (std::size_t i = 0; i < vectors.values.size(); ++i) store(vectors.values[i], dtype, values.data() + i * width);
+    inverse_norms(view(), norms.data());
+  }
+
+  VectorView view() const { return {bytes(), n, dim, metric, norms.data(), dtype}; }
+  const std::byte* bytes() const { return values.data(); }
+
+  Metric metric;
+  std::size_t dim;
+  std::size_t n;
+  Dtype dtype;
+  std::vector<std::byte> values;
+  std::vector<float> norms;
+};
+
+inline constexpr Dtype kDtypes[] = {Dtype::kFloat32, Dtype::kFloat16, Dtype::kBfloat16, Dtype::kInt8};
 inline constexpr Metric kMetrics[] = {Metric::kL2, Metric::kCosine, Metric::kInnerProduct};
 
 }  // namespace vdb::testing

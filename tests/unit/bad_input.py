@@ -192,7 +192,7 @@ SEARCHING: dict[str, Case] = {
     ),
     "strategy without its index": (
         vdb.InvalidArgument,
-        r"'graph' cannot run: the column has no index.*Fix: create_index",
+        r"'graph' cannot run: the column has no graph.*Fix: create_index",
         lambda db, t: t.search([1, 2], column="c", strategy="graph"),
     ),
     "forced index of another metric": (
@@ -319,6 +319,46 @@ CHANGING: dict[str, Case] = {
         r"type 'VECTOR'.*unknown.*Fix",
         lambda db, t: db.create_table("u", {"e": "VECTOR"}),
     ),
+    "vector of int8, which SQL has for BIGINT": (
+        vdb.InvalidArgument,
+        r"'INT8\[3\]' of u\.e: INT8 is BIGINT.*Fix: TINYINT\[384\]",
+        lambda db, t: db.create_table("u", {"e": "INT8[3]"}),
+    ),
+    "half precision without a length": (
+        vdb.InvalidArgument,
+        r"'FLOAT16' of u\.e: FLOAT16 is for vectors.*Fix: FLOAT16\[384\]",
+        lambda db, t: db.create_table("u", {"e": "FLOAT16"}),
+    ),
+    "float of eight bits": (
+        vdb.InvalidArgument,
+        r"type 'FLOAT8_E4M3\[3\]' of u\.e is unknown.*Fix",
+        lambda db, t: db.create_table("u", {"e": "FLOAT8_E4M3[3]"}),
+    ),
+    "half precision by another name": (
+        vdb.InvalidArgument,
+        r"type 'BF16\[3\]' of u\.e is unknown.*Fix",
+        lambda db, t: db.create_table("u", {"e": "BF16[3]"}),
+    ),
+    "matrix of half precision": (
+        vdb.InvalidArgument,
+        r"'BFLOAT16\[3\]\[2\]' of u\.e: BFLOAT16 is for vectors.*Fix",
+        lambda db, t: db.create_table("u", {"e": "BFLOAT16[3][2]"}),
+    ),
+    "vector of half precision as a key": (
+        vdb.InvalidArgument,
+        r"u\.e is BFLOAT16\[3\], which cannot be a primary key.*Fix",
+        lambda db, t: db.create_table("u", {"e": "BFLOAT16[3] PRIMARY KEY"}),
+    ),
+    "too many tiny integers": (
+        vdb.DimensionMismatch,
+        r"TINYINT\[65536\] of u\.e has 65536 values.*Fix",
+        lambda db, t: db.create_table("u", {"e": "TINYINT[65536]"}),
+    ),
+    "data of half precision with a NaN": (
+        vdb.InvalidArgument,
+        r"row 1 of u\.e holds nan.*finite.*Fix",
+        lambda db, t: db.create_table("u", None, e=np.array([[1, 2], [NAN, 1]], np.float16)),
+    ),
     "unknown metric of a column": (
         vdb.InvalidArgument,
         r"unknown metric 'l3'.*Fix",
@@ -352,7 +392,7 @@ CHANGING: dict[str, Case] = {
     "index on which column": (vdb.InvalidArgument, r"several.*column=", lambda db, t: t.create_index()),
     "index of no kind": (
         vdb.InvalidArgument,
-        r"vdb\.HNSW\(\.\.\.\), got 'hnsw'",
+        r"vdb\.HNSW\(\.\.\.\) or vdb\.Flat\(\.\.\.\), got 'hnsw'",
         lambda db, t: t.create_index("e", "hnsw"),
     ),
     "index whose name is taken": (vdb.AlreadyExists, r"index 'h'.*Fix", lambda db, t: t.create_index("c", name="h")),

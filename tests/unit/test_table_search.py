@@ -100,7 +100,7 @@ def test_metric_other_than_that_of_the_index_goes_to_the_scan_and_says_so(query:
         hits = table.search(query[:4], 5, metric="ip")
         assert_exact(hits, by_id(query[:4], dict(enumerate(x)), "ip"), 5)
         assert "strategy  scan" in hits.explain()
-        assert "no usable index" in hits.explain()
+        assert "no usable graph" in hits.explain()
         assert "h: metric is l2" in hits.explain()
         with pytest.raises(vdb.InvalidArgument, match=r"'graph' cannot run: h: metric is l2"):
             table.search(query[:4], 5, metric="ip", strategy="graph")
@@ -111,7 +111,7 @@ def test_metric_other_than_that_of_the_index_goes_to_the_scan_and_says_so(query:
 def test_forced_strategy_without_an_index_raises_whatever_matches(strategy: str, where: str | None) -> None:
     with vdb.connect(":memory:") as db:
         table = db.create_table("t", {"id": np.arange(20)}, e=np.eye(20), key="id")
-        with pytest.raises(vdb.InvalidArgument, match=r"the column has no index[\s\S]*create_index"):
+        with pytest.raises(vdb.InvalidArgument, match=r"the column has no graph[\s\S]*create_index"):
             table.search(np.ones(20), 3, where=where, strategy=strategy)
 
 

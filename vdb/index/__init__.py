@@ -1,1 +1,1 @@
-"""Indexes as the database knows them: what a user may ask for, and the graphs built from it."""
+"""Indexes as the database knows them: what a user may ask for, and the graphs and codes built from it."""

@@ -1,6 +1,6 @@
-"""The graphs in memory: built, loaded, extended after commits, saved as snapshots, dropped.
+"""The indexes in memory: built, loaded, extended after commits, saved as snapshots, dropped.
 
-A graph is derived data. A snapshot that is missing, damaged or of other vectors is rebuilt, never an error.
+An index is derived data. A snapshot that is missing, damaged or of other vectors is rebuilt, never an error.
 """
 
 from __future__ import annotations
@@ -9,32 +9,36 @@ import json
 import logging
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, TypeAlias
 
 from vdb import _core
 from vdb.errors import AlreadyExists, Corrupted, InvalidArgument, InvalidState, VdbError
-from vdb.index.spec import HNSW, check_name
+from vdb.index.build import load, make, settled
+from vdb.index.spec import check_name
+from vdb.index.view import measurable, vector_view
 from vdb.storage.state import IndexRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from vdb.index.build import Built
+    from vdb.index.spec import Spec
     from vdb.storage.state import TableState
     from vdb.storage.store import Store
     from vdb.types import Metric
 
 _log = logging.getLogger(__name__)
 
+_SlotKey: TypeAlias = tuple[int, str, str, frozenset[tuple[str, int | float | str]]]
+
 
 @dataclass
 class _Slot:
-    """The place of one index: its graph once somebody needed it."""
+    """The place of one index once somebody needed it."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    graph: _core.Hnsw | None = None
+    built: Built | None = None
 
 
 class IndexManager:
@@ -43,14 +47,14 @@ class IndexManager:
     def __init__(self, store: Store, threads: int = 0) -> None:
         self._store = store
         self._threads = threads
-        self._slots: dict[tuple[int, str], _Slot] = {}
+        self._slots: dict[_SlotKey, _Slot] = {}
         self._slots_lock = threading.Lock()
 
     def create(
         self,
         table: str,
         column: str,
-        spec: HNSW,
+        spec: Spec,
         name: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> IndexRecord:
@@ -66,19 +70,20 @@ class IndexManager:
         if column not in state.vectors:
             known = ", ".join(state.vectors)
             raise InvalidArgument(f"{table}.{column} is not a vector column. Vector columns: {known}.")
-        declared = state.schema.by_name[column]
         chosen = f"{table}_{column}_{spec.kind}" if name is None else check_name("the name of an index", name)
-        record = IndexRecord(chosen, table, column, spec.kind, spec.params(declared.metric))  # type: ignore[union-attr]
         if progress is not None and not callable(progress):
             raise InvalidArgument(f"progress must be callable, got {progress!r}.\n  Fix: pass f(done, total), or None.")
-        _check_free(record, state)
-        graph = _new_graph(record, state)
-        self._extend(graph, record, state, progress)
-        record = self._saved(graph, record, state)
+        _check_free(chosen, state)
+        declared = state.schema.by_name[column]
+        params = settled(spec, state, column).params(declared.metric)  # type: ignore[union-attr]
+        record = IndexRecord(chosen, table, column, spec.kind, params)
+        built = make(record, state.vectors[record.column].data.shape[1])
+        self._extend(built, record, state, progress)
+        record = self._saved(built, record, state)
         with self._store.begin() as transaction:
-            _check_free(record, transaction.state.table(table))  # building takes long enough for another to be there
+            _check_free(chosen, transaction.state.table(table))  # building takes long enough for another to be there
             transaction.put_index(record)
-        self._slot(state.id, record.name).graph = graph
+        self._slot(state, record).built = built
         self.follow(table)
         return record
 
@@ -92,37 +97,51 @@ class IndexManager:
                 own.drop_index(table, name)
             self.follow()
 
-    def graph(self, state: TableState, record: IndexRecord) -> _core.Hnsw:
-        """The graph of an index, loaded from its snapshot or rebuilt when first needed.
+    def built(self, state: TableState, record: IndexRecord) -> Built:
+        """An index, loaded from its snapshot or rebuilt when first needed.
 
         It may cover fewer rows than `state` (the caller scans the rest) or more (the caller passes a limit).
         """
-        slot = self._slot(state.id, record.name)
-        if (graph := slot.graph) is not None:
-            return graph
+        slot = self._slot(state, record)
+        if (built := slot.built) is not None:
+            return built
         with slot.lock:
-            if slot.graph is None:
+            if slot.built is None:
                 # Rows of an open transaction may be rolled back, and their slots given to others: never index those.
                 newest = self._store.committed.tables.get(record.table)
                 committed = newest if newest is not None and newest.id == state.id else state
-                slot.graph = self._load(record, committed) or self._rebuild(record, committed)
-            return slot.graph
+                slot.built = self._load(record, committed) or self._rebuild(record, committed)
+            return slot.built
+
+    def graph(self, state: TableState, record: IndexRecord) -> _core.Hnsw:
+        """`built` of a record of a graph."""
+        built = self.built(state, record)
+        if not isinstance(built, _core.Hnsw):
+            raise InvalidState(f"Index {record.name} is of kind {record.kind!r}, which has no graph.")
+        return built
+
+    def codes(self, state: TableState, record: IndexRecord) -> _core.Codes:
+        """`built` of a record of codes."""
+        built = self.built(state, record)
+        if not isinstance(built, _core.Codes):
+            raise InvalidState(f"Index {record.name} is of kind {record.kind!r}, which has no codes.")
+        return built
 
     def follow(self, *tables: str) -> None:
-        """After a commit: insert what the graphs of these tables do not have yet, free those of dropped indexes."""
+        """After a commit: insert what the indexes of these tables do not have yet, free those of dropped indexes."""
         database = self._store.state
-        known = {(table.id, name) for table in database.tables.values() for name in table.indexes}
+        known = {_slot_key(table, index) for table in database.tables.values() for index in table.indexes.values()}
         with self._slots_lock:
             for key in self._slots.keys() - known:
                 del self._slots[key]
         for state in (database.tables[name] for name in tables if name in database.tables):
             for record in state.indexes.values():
-                graph = self._slot(state.id, record.name).graph
-                if graph is not None and graph.covered < state.next_slot:
-                    self._extend(graph, record, state)
+                built = self._slot(state, record).built
+                if built is not None and built.covered < state.next_slot:
+                    self._extend(built, record, state)
 
     def save(self) -> None:
-        """Save every graph that covers more than its snapshot, in one commit.
+        """Save every index that covers more than its snapshot, in one commit.
 
         A failure is logged: what a snapshot lacks is indexed again when it is loaded.
         """
@@ -137,16 +156,16 @@ class IndexManager:
         grown = []
         for table in state.tables.values():
             for record in table.indexes.values():
-                graph = self._slot(table.id, record.name).graph
-                if graph is not None and (record.file is None or graph.covered > record.covers_slots):
-                    grown.append(self._saved(graph, record, table))
+                built = self._slot(table, record).built
+                if built is not None and (record.file is None or built.covered > record.covers_slots):
+                    grown.append(self._saved(built, record, table))
         if grown:
             with self._store.begin() as transaction:
                 for record in grown:
                     transaction.put_index(record)
 
-    def _slot(self, table_id: int, name: str) -> _Slot:
-        key = (table_id, name)
+    def _slot(self, state: TableState, record: IndexRecord) -> _Slot:
+        key = _slot_key(state, record)
         slot = self._slots.get(key)
         if slot is None:
             with self._slots_lock:
@@ -155,27 +174,22 @@ class IndexManager:
 
     def _extend(
         self,
-        graph: _core.Hnsw,
+        built: Built,
         record: IndexRecord,
         state: TableState,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        rows = state.live
-        present = state.vectors[record.column].present
-        if present is not None:
-            rows = rows & present
-        if graph.metric == "cosine":
-            rows = rows & nonzero(state, record.column)
-        view = vector_view(state, record.column, graph.metric)  # type: ignore[arg-type]
-        graph.extend(view, rows, self._threads, progress)
+        metric: Metric = built.metric  # type: ignore[assignment]
+        rows = measurable(state, record.column, metric)
+        built.extend(vector_view(state, record.column, metric), rows, self._threads, progress)
 
-    def _rebuild(self, record: IndexRecord, state: TableState) -> _core.Hnsw:
-        graph = _new_graph(record, state)
-        self._extend(graph, record, state)
-        return graph
+    def _rebuild(self, record: IndexRecord, state: TableState) -> Built:
+        built = make(record, state.vectors[record.column].data.shape[1])
+        self._extend(built, record, state)
+        return built
 
-    def _load(self, record: IndexRecord, state: TableState) -> _core.Hnsw | None:
-        """The graph of the record's snapshot, None where there is no usable one."""
+    def _load(self, record: IndexRecord, state: TableState) -> Built | None:
+        """The index of the record's snapshot, None where there is no usable one."""
         if record.file is None:
             return None
         path = self._store.index_path(record.file)
@@ -183,23 +197,23 @@ class IndexManager:
             _log.warning("index %s of table %s: its snapshot is missing; rebuilding it", record.name, record.table)
             return None
         try:
-            graph = _core.Hnsw.load(str(path))
+            built = load(record, str(path))
         except (Corrupted, OSError, MemoryError) as error:
             _log.warning("index %s of table %s: %s; rebuilding it", record.name, record.table, error)
             return None
-        if graph.identity != self._identity(record, state) or graph.covered > state.next_slot:
+        if built.identity != self._identity(record, state) or built.covered > state.next_slot:
             _log.warning("index %s of table %s: %s is of other vectors; rebuilding it", record.name, record.table, path)
             return None
-        self._extend(graph, record, state)
-        return graph
+        self._extend(built, record, state)
+        return built
 
-    def _saved(self, graph: _core.Hnsw, record: IndexRecord, state: TableState) -> IndexRecord:
+    def _saved(self, built: Built, record: IndexRecord, state: TableState) -> IndexRecord:
         covered = 0
 
         def write(path: Path) -> None:
             nonlocal covered
-            covered = graph.covered
-            graph.save(str(path), self._identity(record, state))
+            covered = built.covered
+            built.save(str(path), self._identity(record, state))
 
         file = self._store.save_index(write)
         return replace(record, file=file, covers_slots=covered, covers_seq=self._store.state.seq)
@@ -211,24 +225,11 @@ class IndexManager:
         return json.dumps(parts, sort_keys=True).encode()
 
 
-def _check_free(record: IndexRecord, state: TableState) -> None:
-    if record.name in state.indexes:
-        raise AlreadyExists(f"Table {record.table} has an index {record.name!r}. Fix: drop it first, or pass name=.")
+def _check_free(name: str, state: TableState) -> None:
+    if name in state.indexes:
+        raise AlreadyExists(f"Table {state.schema.name} has an index {name!r}. Fix: drop it first, or pass name=.")
 
 
-def _new_graph(record: IndexRecord, state: TableState) -> _core.Hnsw:
-    spec = HNSW.from_params(record.params)
-    assert spec.metric is not None
-    dim = state.vectors[record.column].data.shape[1]
-    return _core.Hnsw(dim, spec.metric, spec.M, spec.ef_construction, spec.seed)
-
-
-def vector_view(state: TableState, column: str, metric: Metric) -> _core.VectorView:
-    """The vectors of a table state bound to a metric."""
-    vectors = state.vectors[column]
-    return _core.VectorView(vectors.data, metric, vectors.inverse_norms() if metric == "cosine" else None)
-
-
-def nonzero(state: TableState, column: str) -> _core.RowSet:
-    """The slots whose vector has a direction: cosine is undefined for the others."""
-    return _core.RowSet.from_bools(np.isfinite(state.vectors[column].inverse_norms()))
+def _slot_key(state: TableState, record: IndexRecord) -> _SlotKey:
+    """Whose place it is: an index made anew under the name of a dropped one may be of another kind."""
+    return state.id, record.name, record.kind, frozenset(record.params.items())

@@ -6,7 +6,7 @@ A spec is checked when it is made, so a wrong option is an error where it was wr
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from vdb.errors import InvalidArgument
 from vdb.types import METRICS, Metric
@@ -28,6 +28,8 @@ class Option:
 _M: Final = Option(2, 16, 1024, "edges a new node makes; up to twice as many stay on the lowest level")
 _EF_CONSTRUCTION: Final = Option(1, 200, 100_000, "candidates kept while a new node looks for its edges")
 _SEED: Final = Option(0, 42, 2**63 - 1, "of the levels; the same seed and rows give the same graph")
+_SAMPLE_SEED: Final = Option(0, 42, 2**63 - 1, "of the samples of rows that choose and train the codes")
+CODES: Final = ("auto", "sq8", "projection")
 EF_SEARCH: Final = Option(1, 64, 2**31 - 1, "candidates kept while searching; more find more and take longer")
 
 
@@ -68,12 +70,66 @@ class HNSW:
 
     def params(self, metric: Metric) -> dict[str, int | float | str]:
         """Everything that decides the graph, `metric` standing in for None."""
-        return {field.name: getattr(self, field.name) for field in fields(self)} | {"metric": self.metric or metric}
+        return _params(self, metric)
 
-    @classmethod
-    def from_params(cls, params: Mapping[str, int | float | str]) -> HNSW:
-        """The spec that `params` came from."""
-        return cls(**params)  # type: ignore[arg-type]
+
+@dataclass(frozen=True)
+class Flat:
+    """Codes beside the vectors: an exact search that reads a fraction of the bytes.
+
+    A code comes with an interval that surely holds the true distance, so only the few rows whose interval reaches
+    among the k nearest are read as vectors: the answer is that of the scan without an index.
+
+    Searches use codes that are shorter than the vectors; where they are not, as bytes beside a TINYINT column,
+    `explain()` says so.
+
+    Parameters
+    ----------
+    metric : {"l2", "cosine", "ip"} or None
+        What it is built for; None takes the column's metric.
+    codes : {"auto", "sq8", "projection"}
+        "sq8" keeps a byte per dimension with a step of its own for each row (LVQ-8: Aguerrebere et al., VLDB 2023):
+        the dimensions rounded up to a multiple of 64, and 16 bytes. "projection" keeps float32 coordinates along the
+        directions that a sample spans, which is less where the vectors have a low rank, as those of models that end
+        in a wide linear layer do. "auto" looks at a sample and takes the smaller; `list_indexes()` says which. It is
+        chosen once, from the rows there are ("sq8" where there are none): create the index after loading, or drop and
+        create it again.
+    seed : int
+        Of the samples of rows that choose and train the codes. Codes trained on few rows are trained again when there
+        are more, so they depend on the commits the rows came in as well; answers do not.
+
+    Raises
+    ------
+    InvalidArgument
+        An option is out of range.
+    """
+
+    metric: Metric | None = None
+    codes: str = "auto"
+    seed: int = _SEED.default
+
+    kind: ClassVar[str] = "flat"
+
+    def __post_init__(self) -> None:
+        if self.metric is not None:
+            check_metric(self.metric)
+        if self.codes not in CODES:
+            raise InvalidArgument(
+                f"unknown codes {self.codes!r}; expected one of {', '.join(CODES)}.\n"
+                "  Fix: pass one of them, or leave it out for 'auto'."
+            )
+        object.__setattr__(self, "seed", check_option("seed", self.seed, _SAMPLE_SEED))
+
+    def params(self, metric: Metric) -> dict[str, int | float | str]:
+        """Everything that decides the codes, `metric` standing in for None."""
+        return _params(self, metric)
+
+
+Spec: TypeAlias = HNSW | Flat
+
+
+def _params(spec: Spec, metric: Metric) -> dict[str, int | float | str]:
+    return {field.name: getattr(spec, field.name) for field in fields(spec)} | {"metric": spec.metric or metric}
 
 
 def check_metric(metric: object) -> Metric:

@@ -9,9 +9,9 @@ from weakref import WeakSet
 
 from vdb import _core
 from vdb.errors import InvalidState
-from vdb.index.manager import nonzero, vector_view
+from vdb.index.view import measurable, vector_view
 from vdb.query.nearest import Answer, Search, settle
-from vdb.query.plan import Actuals, Candidate, Explanation, Situation
+from vdb.query.plan import Actuals, Candidate, CodeCandidate, Explanation, Situation
 from vdb.query.planner import make_plan
 from vdb.query.result import Hits, Neighbors, RowSource
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vdb.query.export import Fetch
     from vdb.query.plan import Plan
     from vdb.query.request import Request
-    from vdb.storage.state import TableState
+    from vdb.storage.state import IndexRecord, TableState
     from vdb.storage.store import Store, WriteTransaction
     from vdb.types import Metric, Slots
 
@@ -133,12 +133,7 @@ class Executor:
         return target
 
     def _make_target(self, state: TableState, column: str, metric: Metric) -> Target:
-        allowed = state.live
-        present = state.vectors[column].present
-        if present is not None:
-            allowed = allowed & present
-        if metric == "cosine":
-            allowed = allowed & nonzero(state, column)
+        allowed = measurable(state, column, metric)
         return Target(
             name=f"{state.schema.name}.{column}",
             state=state,
@@ -161,12 +156,30 @@ class Executor:
                 unusable="" if record.params["metric"] == request.metric else f"metric is {record.params['metric']}",
             )
             for record in target.state.indexes.values()
-            if record.column == request.column.name
+            if record.column == request.column.name and record.kind == "hnsw"
         )
-        plan = make_plan(Situation(target.rows, matching, *asked, candidates))
-        if allowed is target.allowed and len(target.plans) < _PLANS_KEPT:
+        codes = self._codes(target, request)
+        plan = make_plan(Situation(target.rows, matching, *asked, candidates, codes))
+        lasting = allowed is target.allowed and all(c.lasting for c in codes)
+        if lasting and len(target.plans) < _PLANS_KEPT:
             target.plans[asked] = plan
         return plan
+
+    def _codes(self, target: Target, request: Request) -> tuple[CodeCandidate, ...]:
+        return tuple(
+            self._code_candidate(target, record, request.metric)
+            for record in target.state.indexes.values()
+            if record.column == request.column.name and record.kind == "flat"
+        )
+
+    def _code_candidate(self, target: Target, record: IndexRecord, metric: Metric) -> CodeCandidate:
+        if record.params["metric"] != metric:  # codes that cannot serve are not loaded
+            return CodeCandidate(record.name, 0.0, f"metric is {record.params['metric']}", lasting=True)
+        codes = self._indexes.codes(target.state, record)
+        lasting = codes.covered >= target.view.n  # read before the size, which another thread may change by extending
+        size, row_bytes = codes.record_bytes, target.view.row_bytes
+        unusable = f"a code of {size} bytes is no shorter than a vector of {row_bytes}" if size >= row_bytes else ""
+        return CodeCandidate(record.name, size / row_bytes, unusable, lasting)
 
     def _run(
         self, target: Target, allowed: _core.RowSet | None, plan: Plan, request: Request, actuals: Actuals
@@ -176,10 +189,10 @@ class Executor:
         if width == 0 or len(request.queries) == 0:
             return Answer.nothing(len(request.queries), padded)
         threads = self._threads if request.is_batch else 1
-        graph = None
-        if plan.index is not None:
-            graph = self._indexes.graph(target.state, target.state.indexes[plan.index])
-        search = Search(target.view, request.queries, allowed, plan, graph, threads, actuals)
+        state, records = target.state, target.state.indexes
+        graph = None if plan.index is None else self._indexes.graph(state, records[plan.index])
+        codes = None if plan.codes is None else self._indexes.codes(state, records[plan.codes])
+        search = Search(target.view, request.queries, allowed, plan, graph, threads, actuals, codes)
         return settle(search, width, target.state.row_ids).padded(padded)
 
 

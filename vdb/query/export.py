@@ -20,7 +20,7 @@ from vdb.errors import InvalidState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from vdb.types import FloatMatrix, Slots
+    from vdb.types import Slots, StoredMatrix
 
 T = TypeVar("T")
 
@@ -41,12 +41,12 @@ class Fetch(Protocol):
 
 @dataclass(frozen=True)
 class Vectors:
-    """The vectors of n rows: (n, dim) float32, and which rows have one (None: all)."""
+    """The vectors of n rows: (n, dim) float32, float16 or int8, and which rows have one (None: all)."""
 
-    values: FloatMatrix
+    values: StoredMatrix
     present: npt.NDArray[np.bool_] | None
 
-    def to_list(self) -> list[FloatMatrix | None]:
+    def to_list(self) -> list[StoredMatrix | None]:
         """One (dim,) array or None per row."""
         if self.present is None:
             return list(self.values)
@@ -82,7 +82,7 @@ class Columns:
 
 
 def to_dicts(columns: Columns) -> list[dict[str, Any]]:
-    """Return a dict per row; vectors are (dim,) float32 arrays."""
+    """Return a dict per row; vectors are (dim,) arrays."""
     n = len(columns.slots)
     values: dict[str, Any] = {
         name: held.to_list() if isinstance(held, Vectors) else held.tolist() for name, held in columns.computed.items()
@@ -100,7 +100,7 @@ def to_dicts(columns: Columns) -> list[dict[str, Any]]:
 
 
 def to_pandas(columns: Columns) -> Any:
-    """Return a pandas.DataFrame; vectors are (dim,) float32 arrays in a column of objects."""
+    """Return a pandas.DataFrame; vectors are (dim,) arrays in a column of objects."""
     pandas = _package("pandas")
     frame = pandas.DataFrame(index=range(len(columns.slots)))
     if columns.stored:
@@ -115,7 +115,7 @@ def to_pandas(columns: Columns) -> Any:
 
 
 def to_arrow(columns: Columns) -> Any:
-    """Return a pyarrow.Table; vectors are fixed-size lists of float32."""
+    """Return a pyarrow.Table; vectors are fixed-size lists of float, halffloat or int8."""
     pa = _package("pyarrow")
     arrays: dict[str, Any] = {}
     if columns.stored:

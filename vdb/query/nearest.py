@@ -12,7 +12,7 @@ from vdb import _core
 
 if TYPE_CHECKING:
     from vdb.query.plan import Actuals, Plan
-    from vdb.types import FloatMatrix, RowIds, Slots
+    from vdb.types import FloatMatrix, RowIds, Slots, StoredMatrix
 
 Queries: TypeAlias = npt.NDArray[np.uint32]  # numbers of queries
 
@@ -54,20 +54,23 @@ class Search:
 
     Attributes
     ----------
-    queries : (nq, dim) float32
+    queries : (nq, dim) of the view's dtype
     allowed : RowSet or None
         None: every slot.
     graph : Hnsw or None
         The graph of the plan's index.
+    codes : Codes or None
+        What a scan reads instead of the vectors.
     """
 
     view: _core.VectorView
-    queries: FloatMatrix
+    queries: StoredMatrix
     allowed: _core.RowSet | None
     plan: Plan
     graph: _core.Hnsw | None
     threads: int
     actuals: Actuals
+    codes: _core.Codes | None = None
 
     def run(self, k: int) -> Answer:
         """The k (at most the matching) nearest allowed slots of each query, exactly k of them."""
@@ -98,7 +101,8 @@ class Search:
 
     def scan(self, k: int, begin: int = 0) -> Answer:
         """The exact answer over the allowed slots from `begin` on."""
-        slots, distances, stats = _core.scan(self.view, self.queries, k, self.allowed, begin, self.threads)
+        scan = _core.scan if self.codes is None else self.codes.scan
+        slots, distances, stats = scan(self.view, self.queries, k, self.allowed, begin, self.threads)
         self.actuals.work.append(stats)
         return Answer(slots, distances) if stats.settled else Answer(slots, distances, stats.tied, stats.cut)
 

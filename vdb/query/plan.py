@@ -25,6 +25,20 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class CodeCandidate:
+    """Codes that the scan might read instead of vectors.
+
+    `share` is the bytes of one beside a vector's, 0 where there are none yet: a scan costs what it reads. `lasting`
+    says that it stays so while the table does: codes that miss rows are still to be extended, or trained again.
+    """
+
+    name: str
+    share: float
+    unusable: str = ""
+    lasting: bool = False
+
+
+@dataclass(frozen=True)
 class Situation:
     """Everything the planner looks at.
 
@@ -42,6 +56,7 @@ class Situation:
     ef_search: int | None
     strategy: str
     candidates: tuple[Candidate, ...]
+    codes: tuple[CodeCandidate, ...] = ()
 
     @property
     def selectivity(self) -> float:
@@ -57,6 +72,8 @@ class Plan:
     ----------
     index : str or None
         The graph to walk.
+    codes : str or None
+        The flat index a scan reads, its own or the one that finishes a walk; None: the vectors.
     ef : int
         Allowed candidates the walk keeps.
     pool : int
@@ -71,6 +88,7 @@ class Plan:
     reason: str
     situation: Situation
     index: str | None = None
+    codes: str | None = None
     ef: int = 0
     pool: int = 0
     budget: int = 0
@@ -89,8 +107,13 @@ class Actuals:
 
     @property
     def distances(self) -> int:
-        """Distances computed."""
+        """Exact distances computed."""
         return sum(stats.distances for stats in self.work)
+
+    @property
+    def estimates(self) -> int:
+        """Distances estimated from codes."""
+        return sum(stats.estimates for stats in self.work)
 
     @property
     def hops(self) -> int:
@@ -122,10 +145,13 @@ class Explanation:
             limits = f"ef_search={plan.ef}" + (f", pool={plan.pool}" if plan.pool > plan.ef else "")
             budget = f", budget={plan.budget:,} distances" if plan.budget else ""
             lines.append(f"  index     {plan.index}, {limits}{budget}")
+        elif plan.codes is not None:
+            lines.append(f"  index     {plan.codes}: codes decide which rows are measured")
         if rejected := self._rejected():
             lines.append(f"  rejected  {'; '.join(rejected)}")
+        estimates = f"estimates {actuals.estimates:,}   " if actuals.estimates else ""
         lines += [
-            f"  hops {actuals.hops:,}   distances {actuals.distances:,}   fallbacks {actuals.fallbacks}",
+            f"  hops {actuals.hops:,}   {estimates}distances {actuals.distances:,}   fallbacks {actuals.fallbacks}",
             f"  returned  {returned} of {min(seen.k, seen.matching) * queries}",
             f"  predicate {actuals.predicate_seconds * 1e3:.2f} ms   search {actuals.search_seconds * 1e3:.2f} ms",
         ]
@@ -133,7 +159,9 @@ class Explanation:
 
     def _rejected(self) -> list[str]:
         plan = self.plan
-        rejected = [f"{c.name}: {c.unusable}" for c in plan.situation.candidates if c.unusable]
+        unusable = [(c.name, c.unusable) for c in plan.situation.candidates]
+        unusable += [(c.name, c.unusable) for c in plan.situation.codes]
+        rejected = [f"{name}: {why}" for name, why in unusable if why]
         if plan.method == "graph":
             rejected.append(f"scan: est. {plan.scan_cost / max(plan.graph_cost, 1.0):.1f}x the cost")
         elif plan.method == "scan":

@@ -7,11 +7,12 @@ has cost as much as the scan would goes over to it, and the worst case is twice 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Final
 
 from vdb.errors import InvalidArgument
 from vdb.index.spec import EF_SEARCH
-from vdb.query.plan import Candidate, Plan, Situation
+from vdb.query.plan import Candidate, CodeCandidate, Plan, Situation
 
 # Distances of an unfiltered walk at M=16: _WALK * ln(rows) * ef ** _WALK_POWER, fitted to the counts that
 # bench/run.py records on 20,000 and 100,000 rows of the real set, ef 10 to 240.
@@ -34,18 +35,16 @@ def make_plan(situation: Situation) -> Plan:
         raise _no_index(situation)
     if situation.matching == 0:
         return Plan("empty", "no row matches", situation)
-    scan_cost = float(situation.matching)
     if forced_walk and best is not None:
         return _walk(situation, best, f"forced; est. {situation.selectivity:.1%} match")
     if situation.strategy == "scan":
-        return Plan("scan", "forced: exact over the matching rows", situation, scan_cost=scan_cost)
+        return _scan(situation, "forced: exact over the matching rows")
     if best is None:
-        why = "no index" if not situation.candidates else "no usable index"
-        return Plan("scan", f"auto: {why}; exact over the matching rows", situation, scan_cost=scan_cost)
+        why = "no graph" if not situation.candidates else "no usable graph"
+        return _scan(situation, f"auto: {why}; exact over the matching rows")
     walk = _walk(situation, best, "auto: cheaper than the scan of the matching rows")
-    if walk.graph_cost >= scan_cost:
-        reason = "auto: few enough rows match for the exact scan"
-        return Plan("scan", reason, situation, scan_cost=scan_cost, graph_cost=walk.graph_cost)
+    if walk.graph_cost >= walk.scan_cost:
+        return replace(_scan(situation, "auto: few enough rows match for the exact scan"), graph_cost=walk.graph_cost)
     return walk
 
 
@@ -54,17 +53,36 @@ def effort(situation: Situation) -> int:
     return max(situation.ef_search or EF_SEARCH.default, min(situation.k, situation.matching))
 
 
+def _scan(situation: Situation, reason: str) -> Plan:
+    codes = _best_codes(situation)
+    return Plan(
+        "scan", reason, situation, codes=None if codes is None else codes.name, scan_cost=_scan_cost(situation, codes)
+    )
+
+
+def _best_codes(situation: Situation) -> CodeCandidate | None:
+    usable = (c for c in situation.codes if not c.unusable and 0 < c.share < 1)
+    return min(usable, key=lambda c: c.share, default=None)
+
+
+def _scan_cost(situation: Situation, codes: CodeCandidate | None) -> float:
+    return situation.matching * (1.0 if codes is None else codes.share)
+
+
 def _walk(situation: Situation, index: Candidate, reason: str) -> Plan:
     forced = situation.strategy != "auto"
+    codes = _best_codes(situation)
+    scan_cost = _scan_cost(situation, codes)
     return Plan(
         method="post" if situation.strategy == "post" else "graph",
         reason=reason,
         situation=situation,
         index=index.name,
+        codes=None if codes is None else codes.name,
         ef=effort(situation),
         pool=_pool(situation, index),
-        budget=0 if forced or situation.matching == situation.rows else _budget(situation),
-        scan_cost=float(situation.matching),
+        budget=0 if forced or situation.matching == situation.rows else _budget(situation, scan_cost),
+        scan_cost=scan_cost,
         graph_cost=_walk_cost(index, situation),
     )
 
@@ -75,8 +93,8 @@ def _pool(situation: Situation, index: Candidate) -> int:
     return min(math.ceil(effort(situation) * max(dilution, 1.0)), max(index.nodes, 1))
 
 
-def _budget(situation: Situation) -> int:
-    return max(math.ceil(situation.matching / _WALK_TO_SCAN), effort(situation))
+def _budget(situation: Situation, scan_cost: float) -> int:
+    return max(math.ceil(scan_cost / _WALK_TO_SCAN), effort(situation))
 
 
 def _walk_cost(index: Candidate, situation: Situation) -> float:
@@ -87,7 +105,7 @@ def _walk_cost(index: Candidate, situation: Situation) -> float:
 
 
 def _no_index(situation: Situation) -> InvalidArgument:
-    why = "; ".join(f"{c.name}: {c.unusable}" for c in situation.candidates) or "the column has no index"
+    why = "; ".join(f"{c.name}: {c.unusable}" for c in situation.candidates) or "the column has no graph"
     return InvalidArgument(
         f"strategy {situation.strategy!r} cannot run: {why}.\n"
         "  Fix: create_index(column, HNSW(metric=...)) for this metric, or strategy='auto'."

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import numpy as np
-
 from vdb.arrays import as_queries
+from vdb.dtypes import zero_rows
 from vdb.errors import InvalidArgument, PredicateError
 from vdb.index.spec import EF_SEARCH, check_integer, check_metric, check_name, check_option
 from vdb.query.parse import parse_predicate
@@ -16,7 +15,7 @@ from vdb.storage.state import check_columns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vdb.types import FloatMatrix, Metric, Predicate, TableSchema, VectorColumn
+    from vdb.types import Dtype, Metric, Predicate, StoredMatrix, TableSchema, VectorColumn
 
 STRATEGIES: Final = ("auto", "scan", "graph", "post")
 _PLANNED: Final = ("acorn", "range", "ivf")  # of indexes this version does not build
@@ -39,7 +38,7 @@ class Request(NamedTuple):
 
     Attributes
     ----------
-    queries : (nq, dim) float32
+    queries : (nq, dim) of the column's dtype
     is_batch : bool
         Whether the caller passed a matrix; else nq is 1.
     ef_search : int or None
@@ -49,7 +48,7 @@ class Request(NamedTuple):
     """
 
     column: VectorColumn
-    queries: FloatMatrix
+    queries: StoredMatrix
     is_batch: bool
     k: int
     metric: Metric
@@ -69,10 +68,10 @@ def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions
         such errors too.
     """
     column = choose_column(schema, options.column)
-    queries, is_batch = as_queries(query, column.dim, f"{schema.name}.{column.name}")
+    queries, is_batch = as_queries(query, column.dim, f"{schema.name}.{column.name}", column.dtype)
     metric = column.metric if options.metric is None else check_metric(options.metric)
     if metric == "cosine":
-        _check_directions(queries)
+        _check_directions(queries, column.dtype)
     if type(k) is not int or k < 1:
         k = check_integer("k", k)
         if k < 1:
@@ -124,13 +123,13 @@ def shown_columns(schema: TableSchema, select: Sequence[str] | None) -> tuple[st
     return columns
 
 
-def _check_directions(queries: FloatMatrix) -> None:
+def _check_directions(queries: StoredMatrix, dtype: Dtype) -> None:
     # A nonzero value is enough: no sum of squares can underflow to zero in float64 unless all of them do.
-    zero = np.flatnonzero(~queries.any(axis=1))
+    zero = zero_rows(queries, dtype)
     if len(zero):
         which = "the query" if len(queries) == 1 else f"query {int(zero[0])}"
         raise InvalidArgument(
-            f"{which} is a zero vector, which has no direction, and the metric is cosine.\n"
+            f"{which} is a zero vector in {dtype}, which has no direction, and the metric is cosine.\n"
             "  Fix: pass a nonzero vector, or metric='l2'."
         )
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vdb._core import ABSENT_SLOT
+from vdb.dtypes import shown
 from vdb.errors import InvalidArgument, VdbError
 from vdb.query import export
 from vdb.types import DISTANCE_COLUMN, QUERY_COLUMN, ROW_ID_COLUMN, FloatMatrix, RowIds, Slots, VectorColumn
@@ -133,7 +134,7 @@ class Rows:
         return self._source.state.row_ids[self.slots]
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Return a dict per row; vectors are (dim,) float32 arrays."""
+        """Return a dict per row; vectors are (dim,) arrays: float16, int8, or float32 for FLOAT and BFLOAT16."""
         return export.to_dicts(self._columns)
 
     def to_pandas(self) -> Any:
@@ -178,7 +179,7 @@ class Rows:
         for name in self._names:
             column = state.schema.by_name.get(name)
             if isinstance(column, VectorColumn):
-                computed[name] = self._vectors(name)
+                computed[name] = self._vectors(column)
             elif column is not None:
                 stored[name] = column.type
             elif name == ROW_ID_COLUMN:
@@ -196,11 +197,12 @@ class Rows:
             fetch=self._source.fetch,
         )
 
-    def _vectors(self, name: str) -> export.Vectors:
-        vectors = self._source.state.vectors[name]
+    def _vectors(self, column: VectorColumn) -> export.Vectors:
+        vectors = self._source.state.vectors[column.name]
         present = vectors.present
         marks = None if present is None else np.array([int(slot) in present for slot in self.slots], dtype=np.bool_)
-        return export.Vectors(vectors.data[self.slots], None if marks is None or marks.all() else marks)
+        values = shown(vectors.data[self.slots], column.dtype)
+        return export.Vectors(values, None if marks is None or marks.all() else marks)
 
     def _preview(self) -> list[str]:
         """Return the first rows as aligned lines, or nothing where they cannot be read any more."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vdb._core import RowSet
 from vdb.errors import InvalidArgument
 from vdb.storage.state import TableState, VectorState
-from vdb.types import MAX_ROWS, FloatMatrix, RowIds, Slots
+from vdb.types import MAX_ROWS, RowIds, Slots, StoredMatrix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class NewVectors:
     """Vectors of one column for n new slots; `values` None: all are missing, `present` None: none is."""
 
-    values: FloatMatrix | None
+    values: StoredMatrix | None
     present: npt.NDArray[np.bool_] | None = None
 
 
@@ -40,7 +40,7 @@ def check_room(table: TableState, n: int) -> None:
 def copied(table: TableState, column: str, slots: Slots, n: int, positions: npt.NDArray[np.int64]) -> NewVectors:
     """For n new slots the vectors that `slots` have now, at `positions`; missing elsewhere."""
     state = table.vectors[column]
-    values = np.zeros((n, state.data.shape[1]), np.float32)
+    values = np.zeros((n, state.data.shape[1]), state.data.dtype)
     values[positions] = state.data[slots]
     present = np.zeros(n, np.bool_)
     if state.present is None:

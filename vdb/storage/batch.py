@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vdb.arrays import as_optional_matrix
+from vdb.dtypes import zero_rows
 from vdb.errors import InvalidArgument
 from vdb.storage.schema import did_you_mean
 from vdb.storage.tabular import is_one_vector, read_tabular
-from vdb.types import FloatMatrix, TableSchema, VectorColumn
+from vdb.types import StoredMatrix, TableSchema, VectorColumn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,13 +30,13 @@ class VectorBatch:
 
     Attributes
     ----------
-    values : FloatMatrix
-        (n, dim) float32, C-contiguous, finite; zeros where a vector is missing.
+    values : StoredMatrix
+        (n, dim) of the column's dtype, C-contiguous, finite; zeros where a vector is missing.
     present : ndarray of bool or None
         (n,), whether each row has a vector; None where all have.
     """
 
-    values: FloatMatrix
+    values: StoredMatrix
     present: npt.NDArray[np.bool_] | None
 
 
@@ -173,16 +174,15 @@ def _vector_batch(schema: TableSchema, name: str, values: Any) -> VectorBatch:
     column = schema.by_name[name]
     assert isinstance(column, VectorColumn)
     where = f"{schema.name}.{name}"
-    matrix, present = as_optional_matrix(values, column.dim, where)
+    matrix, present = as_optional_matrix(values, column.dim, where, column.dtype)
     if present is not None and not column.nullable:
         raise InvalidArgument(f"row {int(np.argmin(present))} has no {where}, which is NOT NULL.\n  Fix: give one.")
     if column.metric == "cosine":
-        suspects = np.flatnonzero(matrix[:, 0] == 0)
-        zero = suspects[~matrix[suspects].any(axis=1)]
+        zero = zero_rows(matrix, column.dtype)
         zero = zero if present is None else zero[present[zero]]
         if len(zero):
             raise InvalidArgument(
-                f"row {int(zero[0])} of {where} is a zero vector, which has no direction for cosine.\n"
+                f"row {int(zero[0])} of {where} is a zero vector in {column.dtype}, without a direction for cosine.\n"
                 f"  Fix: leave that vector NULL (None), or use metric l2 or ip."
             )
     return VectorBatch(matrix, present)

@@ -17,7 +17,7 @@ import numpy as np
 from vdb.storage.state import IndexRecord, TableState
 from vdb.storage.vector_header import Identity
 from vdb.storage.vectors import Extent, Segment
-from vdb.types import Column, TableSchema, VectorColumn
+from vdb.types import DTYPES, Column, TableSchema, VectorColumn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -188,7 +188,7 @@ def load_files(cursor: duckdb.DuckDBPyConnection, database: uuid.UUID, table: St
         column = table.schema.columns[column_id]
         if not isinstance(column, VectorColumn):
             raise ValueError(f"file {file} belongs to {column.name}, which is not a vector column")
-        identity = Identity(database, uuid.UUID(file), table.id, column_id, column.dim, generation)
+        identity = Identity(database, uuid.UUID(file), table.id, column_id, column.dim, generation, column.dtype)
         files.append(StoredFile(column.name, identity, Extent(slots, open_crc), length))
     return files
 
@@ -210,10 +210,14 @@ def _load_columns(cursor: duckdb.DuckDBPyConnection, table_id: int) -> tuple[Col
     rows = cursor.execute(
         "SELECT name, type, nullable, dtype, dim, metric FROM vdb.columns WHERE table_id = ? ORDER BY id", [table_id]
     ).fetchall()
-    return tuple(
-        Column(name, type_, nullable) if dim is None else VectorColumn(name, dim, metric, nullable, dtype)
-        for name, type_, nullable, dtype, dim, metric in rows
-    )
+    columns: list[Column | VectorColumn] = []
+    for name, type_, nullable, dtype, dim, metric in rows:
+        if dim is not None and dtype not in DTYPES:
+            raise ValueError(f"column {name} has values of {dtype}, known are {', '.join(DTYPES)}")
+        columns.append(
+            Column(name, type_, nullable) if dim is None else VectorColumn(name, dim, metric, nullable, dtype)
+        )
+    return tuple(columns)
 
 
 def _load_indexes(cursor: duckdb.DuckDBPyConnection, table_id: int, table: str) -> dict[str, IndexRecord]:

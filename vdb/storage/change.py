@@ -6,14 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from vdb._core import RowSet
 from vdb.errors import DimensionMismatch, InvalidArgument
 from vdb.storage import rows
 from vdb.storage.append import MISSING, NewVectors, appended, check_room, copied
 from vdb.storage.state import TableState, check_columns
-from vdb.types import FloatMatrix, Slots, VectorColumn
+from vdb.types import Slots, StoredMatrix, VectorColumn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +25,7 @@ def update(
     table: TableState,
     slots: Slots,
     values: Mapping[str, object],
-    vectors: Mapping[str, npt.NDArray[np.float32] | None],
+    vectors: Mapping[str, StoredMatrix | None],
 ) -> tuple[TableState, int]:
     """Set columns of the live rows among `slots`; returns the new state and how many rows there were.
 
@@ -60,9 +59,7 @@ def delete(cursor: duckdb.DuckDBPyConnection, table: TableState, slots: Slots) -
     return replace(table, live=table.live - RowSet.from_slots(chosen, table.next_slot)), len(chosen)
 
 
-def _check(
-    table: TableState, values: Mapping[str, object], vectors: Mapping[str, npt.NDArray[np.float32] | None]
-) -> None:
+def _check(table: TableState, values: Mapping[str, object], vectors: Mapping[str, StoredMatrix | None]) -> None:
     schema = table.schema
     check_columns(schema, (*values, *vectors))
     if schema.key in values:
@@ -76,10 +73,10 @@ def _check(
         if value is None and not column.nullable:
             raise InvalidArgument(f"{schema.name}.{name} is declared NOT NULL. Fix: pass a value.")
     for name, row in vectors.items():
-        dim = table.vectors[name].data.shape[1]
+        dim, declared = table.vectors[name].data.shape[1], schema.by_name[name].type
         if row is not None and row.shape != (dim,):
             raise DimensionMismatch(
-                f"The new vector has shape {row.shape}; {schema.name}.{name} is FLOAT[{dim}]. Fix: pass {dim} values."
+                f"The new vector has shape {row.shape}; {schema.name}.{name} is {declared}. Fix: pass {dim} values."
             )
 
 
@@ -92,5 +89,5 @@ def _plain(value: object) -> object:
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
 
 
-def _repeated(row: npt.NDArray[np.float32], n: int) -> FloatMatrix:
-    return np.ascontiguousarray(np.broadcast_to(row, (n, len(row))), np.float32)
+def _repeated(row: StoredMatrix, n: int) -> StoredMatrix:
+    return np.ascontiguousarray(np.broadcast_to(row, (n, len(row))))

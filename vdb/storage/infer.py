@@ -9,19 +9,23 @@ import duckdb
 import numpy as np
 
 from vdb.arrays import is_missing
+from vdb.dtypes import dtype_of, is_real
 from vdb.errors import InvalidArgument
 from vdb.storage.connection import parser_connection
 from vdb.storage.schema import make_schema, read_column
 from vdb.storage.tabular import is_one_vector, read_tabular
-from vdb.types import Column, Metric, TableSchema, VectorColumn
+from vdb.types import DTYPES, Column, Metric, TableSchema, VectorColumn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vdb.storage.tabular import Tabular
+    from vdb.types import Dtype
 
 MIN_INFERRED_DIM: Final = 8  # shorter lists of floats are more often positions, boxes and colours than embeddings
 
+_FLOATS: Final = ("halffloat", "float", "double")  # as Arrow spells them
+_NARROW: Final[dict[str, Dtype]] = {"halffloat": "float16", "int8": "int8"}  # what keeps its dtype
 _RELATION: Final = "rows_to_infer"
 # What DuckDB makes of the values at hand, and what a column for the values still to come should be.
 _WIDENED: Final = (
@@ -47,8 +51,9 @@ def infer_schema(
     """Return the schema of a table that can hold `data`.
 
     A column is a vector column if it is given in `vectors`; is a 2-d array of numbers; holds fixed-size lists of
-    floats (Arrow, polars); or holds lists of floats that are all of one length of at least `MIN_INFERRED_DIM`. No
-    column is a key unless `key` names it.
+    floats or int8 (Arrow, polars); or holds lists of floats that are all of one length of at least `MIN_INFERRED_DIM`.
+    int8, float16 and a numpy array of bfloat16 keep their dtype, all else becomes float32. No column is a key unless
+    `key` names it.
 
     Parameters
     ----------
@@ -73,8 +78,9 @@ def infer_schema(
     types = _attribute_types(name, table, [column for column, dim in dims.items() if dim is None])
     columns: list[Column | VectorColumn] = []
     for column, dim in dims.items():
-        text = types[column] if dim is None else f"FLOAT[{dim}]"
-        columns.append(Column(column, text) if dim is None else read_column(f"{name}.{column}", column, text))
+        columns.append(
+            Column(column, types[column]) if dim is None else _vector_column(name, column, dim, table.raw(column))
+        )
     for column, values in vectors.items():
         dim = _given_dim(values)
         if dim is None:
@@ -82,8 +88,18 @@ def infer_schema(
                 f"{name}.{column} has no vector to take its length from.\n"
                 f"  Fix: pass an array (n, dim), or declare the columns, as in {{'{column}': 'FLOAT[384]'}}."
             )
-        columns.append(read_column(f"{name}.{column}", column, f"FLOAT[{dim}]"))
+        columns.append(_vector_column(name, column, dim, values))
     return make_schema(name, columns, key, metric)
+
+
+def _vector_column(table: str, column: str, dim: int, values: Any) -> Column | VectorColumn:
+    dtype = _NARROW.get(_arrow_item(values)) or dtype_of(values)
+    return read_column(f"{table}.{column}", column, f"{DTYPES[dtype].sql}[{dim}]")
+
+
+def _arrow_item(values: Any) -> str:
+    """Return the type of the items of an Arrow column of lists, "None" for any other column."""
+    return str(getattr(getattr(values, "type", None), "value_type", None))
 
 
 def _attribute_types(name: str, table: Tabular, columns: list[str]) -> dict[str, str]:
@@ -114,11 +130,12 @@ def _vector_dim(values: Any) -> int | None:
     """Return the length of the vectors in a column of the data, or None where it does not look like vectors."""
     kind = getattr(values, "type", None)  # Arrow: the type tells, without a look at the values
     if kind is not None:
-        if str(getattr(kind, "value_type", None)) not in ("halffloat", "float", "double"):
+        item, fixed = _arrow_item(values), hasattr(kind, "list_size")
+        if item not in _FLOATS and not (fixed and item == "int8"):
             return None
-        if hasattr(kind, "list_size"):
+        if fixed:
             return int(kind.list_size)
-    if isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "fiu":
+    if isinstance(values, np.ndarray) and values.ndim == 2 and is_real(values):
         return int(values.shape[1])
     if getattr(getattr(values, "dtype", None), "kind", "O") != "O":
         return None

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vdb._core import ABSENT_SLOT
+from vdb.dtypes import shown
 from vdb.errors import InvalidArgument, InvalidState, PredicateError
 from vdb.storage import catalog, rows
 from vdb.storage.connection import FATAL, wrapped
 from vdb.storage.state import DatabaseState, TableState, check_columns
+from vdb.types import VectorColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,7 +71,7 @@ class Reader(ABC):
         Returns
         -------
         An object with `fetchall`, `fetchnumpy`, `df` and `to_arrow_table`, to be read before anything else is asked;
-        vector columns are FLOAT[dim].
+        vector columns are FLOAT[dim], or TINYINT[dim] where they store int8.
         """
         found = self._table(table)
         hidden = found.schema.row_id_column
@@ -172,9 +174,11 @@ def _open(handle: Handle) -> ReadSession:
 
 
 def _as_lists(table: TableState, column: str, slots: Slots) -> npt.NDArray[np.object_]:
-    vectors = table.vectors[column]
+    vectors, declared = table.vectors[column], table.schema.by_name[column]
+    assert isinstance(declared, VectorColumn)
     lists = np.empty(len(slots), object)
-    for position, row in enumerate(vectors.data[slots].tolist()):
+    values = shown(vectors.data[slots], declared.dtype)
+    for position, row in enumerate(values.tolist()):
         if vectors.present is None or int(slots[position]) in vectors.present:
             lists[position] = row
     return lists

@@ -258,8 +258,9 @@ def select(
             values.append(f"t.{quoted(name)}")
         else:
             chosen[f"_vdb_lists_{len(values)}"] = lists
-            type_ = schema.by_name[name].type
-            values.append(f"CAST(h._vdb_lists_{len(values)} AS {type_}) AS {quoted(name)}")
+            column = schema.by_name[name]
+            assert isinstance(column, VectorColumn)
+            values.append(f"CAST(h._vdb_lists_{len(values)} AS {column.fetched_type}) AS {quoted(name)}")
     for name, array in extra.items():
         chosen[f"_vdb_extra_{len(values)}"] = array
         values.append(f"h._vdb_extra_{len(values)} AS {quoted(name)}")

@@ -1,7 +1,7 @@
 """From the caller's words for a table, `{"id": "BIGINT PRIMARY KEY", "embedding": "FLOAT[384]"}`, to its schema.
 
-DuckDB itself reads and spells every type, so whatever it can store and name in a column is a type here; `FLOAT[n]` is
-the one that vdb stores itself.
+DuckDB itself reads and spells every type, so whatever it can store and name in a column is a type here. vdb stores
+`FLOAT[n]`, `FLOAT16[n]`, `BFLOAT16[n]` and `TINYINT[n]` itself; the two in the middle are no types of DuckDB.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 import duckdb
@@ -17,12 +18,14 @@ from vdb.errors import DimensionMismatch, InvalidArgument
 from vdb.storage.connection import parser_connection
 from vdb.types import (
     DISTANCE_COLUMN,
+    DTYPES,
     INTEGER_TYPES,
     MAX_DIM,
     METRICS,
     ROW_ID_COLUMN,
     SLOT_COLUMN,
     Column,
+    Dtype,
     Metric,
     TableSchema,
     VectorColumn,
@@ -31,6 +34,8 @@ from vdb.types import (
 HIDDEN_COLUMNS: Final = frozenset({SLOT_COLUMN, ROW_ID_COLUMN, DISTANCE_COLUMN})
 
 _RESERVED_TABLE = re.compile(r"(vdb|duckdb|sqlite)(_|$)", re.IGNORECASE)
+_HALF = re.compile(r"B?FLOAT16\b", re.IGNORECASE)
+_INT8_ARRAY = re.compile(r"INT8\s*(?:\[\s*\d|ARRAY\b)", re.IGNORECASE)
 _CONSTRAINT = re.compile(r"\s+(PRIMARY\s+KEY|NOT\s+NULL|NULL)\s*$", re.IGNORECASE)
 _MAX_NAME = 255
 _MAX_TYPE = 8_192
@@ -44,8 +49,9 @@ def parse_schema(name: str, columns: Mapping[str, str], metric: Metric | Mapping
     name : str
         The table.
     columns : mapping of str to str
-        A DuckDB type for each column, followed by `NOT NULL` or `PRIMARY KEY` where it applies. `FLOAT[n]` declares a
-        vector of n values. The primary key is an integer or VARCHAR.
+        A DuckDB type for each column, followed by `NOT NULL` or `PRIMARY KEY` where it applies. A vector of n values is
+        `FLOAT[n]`, or in fewer bytes `FLOAT16[n]`, `BFLOAT16[n]` or, of whole numbers from -128 to 127, `TINYINT[n]`.
+        The primary key is an integer or VARCHAR.
     metric : {"l2", "cosine", "ip"} or mapping of str to these
         How distances are measured, for all vector columns or for each; "l2" where a mapping does not say.
 
@@ -154,9 +160,19 @@ def read_column(where: str, name: str, text: str, nullable: bool = True) -> Colu
         raise DimensionMismatch(
             f"type {text} of {where} has {length[1]} values.\n  Fix: choose a length from 1 to {MAX_DIM}."
         )
+    if _INT8_ARRAY.match(text):  # to DuckDB a BIGINT of 8 bytes, to whoever stores vectors a single byte
+        raise InvalidArgument(
+            f"type {text!r:.80} of {where}: INT8 is BIGINT in SQL.\n"
+            f"  Fix: TINYINT[384] for vectors of int8 values, or BIGINT[384] for a plain list of integers."
+        )
+    half = _HALF.match(text)
+    if half is not None:
+        dim, dtype = _read_half(where, text, half[0].upper())
+        return VectorColumn(name, dim, nullable=nullable, dtype=dtype)
     spelled, kind, item = _read_type(where, text)
-    if kind == "array" and item == "FLOAT":
-        return VectorColumn(name, int(spelled[len("FLOAT[") : -1]), nullable=nullable)
+    for dtype, forms in DTYPES.items():
+        if kind == "array" and item == forms.sql:
+            return VectorColumn(name, _length(spelled), nullable=nullable, dtype=dtype)
     if spelled == "FLOAT[]":
         raise InvalidArgument(
             f"type {text} of {where} has no length.\n"
@@ -164,19 +180,38 @@ def read_column(where: str, name: str, text: str, nullable: bool = True) -> Colu
         )
     if kind == "array" and item == "DOUBLE":
         raise InvalidArgument(
-            f"type {text} of {where}: vectors are stored as float32.\n"
+            f"type {text} of {where}: vectors are stored as float32 at most.\n"
             f"  Fix: {spelled.replace('DOUBLE', 'FLOAT')} for a vector, or DOUBLE[] for a plain list of numbers."
         )
     return Column(name, spelled, nullable)
 
 
-def _read_type(where: str, text: str) -> tuple[str, str, str | None]:
-    """Let DuckDB read a type: its spelling, its kind and the spelling of its items where it has them."""
+def _read_half(where: str, text: str, word: str) -> tuple[int, Dtype]:
+    """Read a type that begins with `word`, of half precision, with DuckDB's help, which has no such types."""
+    spelled, kind, item = _read_type(where, text, "FLOAT" + text[len(word) :])
+    if kind != "array" or item != "FLOAT":
+        raise InvalidArgument(
+            f"type {text!r:.80} of {where}: {word} is for vectors of a fixed length.\n"
+            f"  Fix: {word}[384] for vectors of 384 values, FLOAT for a number, or DOUBLE[] for a list of them."
+        )
+    return _length(spelled), "float16" if word == "FLOAT16" else "bfloat16"
+
+
+def _length(spelled: str) -> int:
+    return int(spelled[spelled.rindex("[") + 1 : -1])
+
+
+def _read_type(where: str, text: str, read_as: str | None = None) -> tuple[str, str, str | None]:
+    """Let DuckDB read a type: its spelling, its kind and the spelling of its items where it has them.
+
+    `read_as` is what DuckDB gets for a `text` that it does not know.
+    """
     connection = parser_connection()
+    sql = text if read_as is None else read_as
     reason = ""
     try:
-        found = connection.sqltype(text)  # reads a whole column definition, silently dropping DEFAULT, CHECK and such
-        rows = connection.execute(f"SELECT typeof(CAST(NULL AS {text}))").fetchall()  # reads a type and nothing else
+        found = connection.sqltype(sql)  # reads a whole column definition, silently dropping DEFAULT, CHECK and such
+        rows = connection.execute(f"SELECT typeof(CAST(NULL AS {sql}))").fetchall()  # reads a type and nothing else
     except duckdb.CatalogException as error:
         rows, reason = [], " " + str(error).partition("\n")[2].partition("\n")[0].strip()
     except duckdb.Error:
@@ -204,7 +239,7 @@ def _metrics(name: str, vectors: list[str], metric: Metric | Mapping[str, Metric
 
 
 def _with_metric(column: VectorColumn, metrics: Mapping[str, Metric]) -> VectorColumn:
-    return VectorColumn(column.name, column.dim, metrics.get(column.name, "l2"), column.nullable)
+    return replace(column, metric=metrics.get(column.name, "l2"))
 
 
 def _as_key(table: str, column: Column | VectorColumn) -> Column:

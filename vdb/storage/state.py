@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vdb._core import RowSet
     from vdb.storage.buffers import Growing
     from vdb.storage.vectors import Vectors
-    from vdb.types import FloatMatrix, RowIds, TableSchema
+    from vdb.types import RowIds, StoredMatrix, TableSchema
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class VectorState:
     ----------
     source : Vectors
         The file or buffer behind it; storage's own.
-    data : (next_slot, dim) float32, read-only
+    data : (next_slot, dim) of the column's dtype, read-only
         The vector of each slot; zeros where it is missing.
     present : RowSet or None
         The slots that have a vector; None: every slot.
     """
 
     source: Vectors
-    data: FloatMatrix
+    data: StoredMatrix
     present: RowSet | None
 
     def inverse_norms(self) -> npt.NDArray[np.float32]:

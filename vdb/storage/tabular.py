@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from vdb.dtypes import is_real
 from vdb.errors import InvalidArgument, InvalidState
 from vdb.storage.values import as_column, check_integral, is_nested
 
@@ -124,7 +125,7 @@ def is_one_vector(values: Any) -> bool:
     """Whether `values` is a flat sequence of numbers, the vector of a single row."""
     if isinstance(values, (list, tuple)):
         return len(values) > 0 and all(isinstance(value, (int, float, np.number)) for value in values)
-    return isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "fiu"
+    return isinstance(values, np.ndarray) and values.ndim == 1 and is_real(values)
 
 
 def _read_mapping(data: Mapping[Any, Any]) -> PythonColumns:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 
 from vdb._core import RowSet
 from vdb.errors import AlreadyExists, InvalidArgument, InvalidState, NotFound, VdbError
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from vdb.storage.batch import Batch
     from vdb.storage.handle import Handle
-    from vdb.types import Slots, TableSchema, VectorColumn
+    from vdb.types import Slots, StoredMatrix, TableSchema, VectorColumn
 
 _REFUSALS = (InvalidArgument, AlreadyExists, NotFound, InvalidState)  # raised by checks, before anything changes
 
@@ -124,11 +123,11 @@ class WriteTransaction(Reader):
         table: str,
         slots: Slots,
         values: Mapping[str, object],
-        vectors: Mapping[str, npt.NDArray[np.float32] | None] | None = None,
+        vectors: Mapping[str, StoredMatrix | None] | None = None,
     ) -> int:
         """Set columns of the live rows among `slots` and return how many there were.
 
-        `values` are attributes; `vectors` gives one (dim,) float32 row, or None to remove it, for all of them.
+        `values` are attributes; `vectors` gives all of them one (dim,) row of the column's dtype, or None to remove it.
         """
         with self._changing(f"the new values for table {table}"):
             state, n = change.update(self._cursor, self._state.table(table), slots, values, vectors or {})
@@ -233,7 +232,7 @@ class WriteTransaction(Reader):
     def _new_vectors(self, table: TableState, column: VectorColumn) -> VectorState:
         number = table.schema.columns.index(column)
         home = self._handle.home
-        source = home.new_vectors(Identity(home.uuid, uuid.uuid4(), table.id, number, column.dim))
+        source = home.new_vectors(Identity(home.uuid, uuid.uuid4(), table.id, number, column.dim, dtype=column.dtype))
         self._pending.created.append(source)
         return VectorState(source, source.view(0), None)
 

@@ -28,12 +28,13 @@ from vdb.storage.vector_header import (
     check_header,
 )
 from vdb.storage.vectors import Extent, Segment, Vectors
+from vdb.types import DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from vdb.types import FloatMatrix
+    from vdb.types import StoredMatrix
 
 _MIN_GROWTH_BYTES: Final = 1 << 20
 _GROWTH_SHIFT: Final = 3  # an eighth of the file
@@ -86,25 +87,25 @@ class VectorFile(Vectors):
         """Whether the file is longer than its committed bytes."""
         return self._size > self.committed_bytes
 
-    def append(self, rows: FloatMatrix) -> None:
+    def append(self, rows: StoredMatrix) -> None:
         """Write the rows after the pending ones."""
         if len(rows) == 0:
             return
-        data = rows.data.cast("B")
+        data = rows.reshape(-1).view(np.uint8).data
         begin = DATA_OFFSET + self.pending.slots * self.identity.stride
         self._reserve(begin + len(data))
         self._file.write_at(begin, data)
         self._checks.feed(data)
         self.pending = Extent(self.pending.slots + len(rows), self._checks.open_crc)
 
-    def view(self, slots: int) -> FloatMatrix:
+    def view(self, slots: int) -> StoredMatrix:
         """The first `slots` rows of the map."""
-        dim = self.identity.dim
+        dim, dtype = self.identity.dim, DTYPES[self.identity.dtype].memory
         if slots == 0:
-            return np.empty((0, dim), np.float32)
+            return np.empty((0, dim), dtype)
         if self._map is None or len(self._map) < DATA_OFFSET + slots * self.identity.stride:
             self._map = mmap.mmap(self._file.fd, self._file.size, access=mmap.ACCESS_READ)
-        return np.frombuffer(self._map, "<f4", slots * dim, DATA_OFFSET).reshape(slots, dim)
+        return np.frombuffer(self._map, dtype, slots * dim, DATA_OFFSET).reshape(slots, dim)
 
     def segment(self) -> Segment:
         """Lengths and checksums of the pending rows."""

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Final
 from vdb import _core
 from vdb.errors import Corrupted, FormatVersionError
 from vdb.storage.layout import FORMAT_MAJOR, FORMAT_MINOR
+from vdb.types import DTYPES
 
 if TYPE_CHECKING:
     import uuid
     from pathlib import Path
+
+    from vdb.types import Dtype
 
 PAGE_BYTES: Final = 4096
 BLOCK_BYTES: Final = 65_536  # the unit of checksums
@@ -32,8 +35,6 @@ _CRC: Final = struct.Struct("<I")
 _CRC_OFFSET: Final = PAGE_BYTES - _CRC.size
 _MAGIC: Final = b"VDBVEC\r\n"
 _ENDIAN_TAG: Final = 0x0A0B0C0D
-_FLOAT32: Final = 1
-_FLOAT32_BYTES: Final = 4
 
 _WITNESS: Final = struct.Struct("<8sQQQQI16x")  # magic, sequence, last sequence, first slot, rows, batch CRC
 _WITNESS_MAGIC: Final = b"VDBAPP\r\n"
@@ -52,11 +53,12 @@ class Identity:
     column: int
     dim: int
     generation: int = 0
+    dtype: Dtype = "float32"
 
     @property
     def stride(self) -> int:
         """Bytes of one vector."""
-        return self.dim * _FLOAT32_BYTES
+        return self.dim * DTYPES[self.dtype].memory.itemsize
 
     def encode(self) -> bytes:
         """One header page."""
@@ -70,7 +72,7 @@ class Identity:
             self.table,
             self.column,
             self.generation,
-            _FLOAT32,
+            DTYPES[self.dtype].code,
             self.dim,
             self.stride,
             DATA_OFFSET,

@@ -9,17 +9,18 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from vdb import _core
 from vdb.storage.buffers import Growing
+from vdb.types import DTYPES
 
 if TYPE_CHECKING:
     from vdb.storage.vector_header import Identity
-    from vdb.types import FloatMatrix
+    from vdb.types import StoredMatrix
 
 _ZEROS_BYTES: Final = 1 << 22
 
@@ -43,7 +44,7 @@ class Segment:
 
 
 class Vectors(ABC):
-    """Append-only (slots, dim) float32 rows with a committed and a pending length.
+    """Append-only (slots, dim) rows of the column's dtype with a committed and a pending length.
 
     One thread at a time may append, accept or roll back; views and norms may be taken by any thread.
     """
@@ -57,11 +58,11 @@ class Vectors(ABC):
         self._norms_lock = threading.Lock()
 
     @abstractmethod
-    def append(self, rows: FloatMatrix) -> None:
+    def append(self, rows: StoredMatrix) -> None:
         """Add (n, dim) C-contiguous rows after the pending ones."""
 
     @abstractmethod
-    def view(self, slots: int) -> FloatMatrix:
+    def view(self, slots: int) -> StoredMatrix:
         """The first `slots` rows, pending ones included, read-only and without a copy."""
 
     @abstractmethod
@@ -79,7 +80,7 @@ class Vectors(ABC):
     def append_missing(self, n: int) -> None:
         """Add `n` rows of zeros, the stored form of a missing vector."""
         block = min(n, max(1, _ZEROS_BYTES // self.identity.stride))
-        zeros = np.zeros((block, self.identity.dim), np.float32)
+        zeros = np.zeros((block, self.identity.dim), DTYPES[self.identity.dtype].memory)
         for begin in range(0, n, max(block, 1)):
             self.append(zeros[: n - begin])
 
@@ -93,7 +94,7 @@ class Vectors(ABC):
         with self._norms_lock:
             self._norms_slots = min(self._norms_slots, self.committed.slots)
 
-    def inverse_norms(self, data: FloatMatrix) -> npt.NDArray[np.float32]:
+    def inverse_norms(self, data: StoredMatrix) -> npt.NDArray[np.float32]:
         """1/|row| for each row of `data`, a view of this column; computed once per row."""
         n = len(data)
         with self._norms_lock:
@@ -108,14 +109,14 @@ class MemoryVectors(Vectors):
 
     def __init__(self, identity: Identity) -> None:
         super().__init__(identity, Extent())
-        self._rows: Growing[np.float32] = Growing(np.float32, (identity.dim,))
+        self._rows: Growing[Any] = Growing(DTYPES[identity.dtype].memory, (identity.dim,))
 
-    def append(self, rows: FloatMatrix) -> None:
+    def append(self, rows: StoredMatrix) -> None:
         """Copy the rows."""
         self._rows.write(self.pending.slots, rows)
         self.pending = Extent(self.pending.slots + len(rows))
 
-    def view(self, slots: int) -> FloatMatrix:
+    def view(self, slots: int) -> StoredMatrix:
         """The first `slots` rows; they stay valid when the memory grows."""
         return self._rows.view(slots)
 

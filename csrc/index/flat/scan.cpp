@@ -1,8 +1,8 @@
 #include "index/flat/scan.h"
 
 #include <algorithm>
-#include <array>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,29 +10,13 @@
 #include "base/thread_pool.h"
 #include "core/distance.h"
 #include "core/top_k.h"
+#include "index/flat/tiles.h"
 
 namespace vdb {
 namespace {
 
-// Rows read for one group of queries before moving on: a tile of 1 MiB of float32 stays in the second-level cache.
-constexpr std::size_t kTileBytes = std::size_t{1} << 19;
 // Queries that share a tile; also the unit of work of a thread.
 constexpr std::size_t kQueriesPerGroup = 16;
-struct Tile {
-  std::size_t begin;
-  std::size_t end;
-};
-
-// Slots of one tile in ascending order, listed once and used by every query of the group.
-void list_slots(const RowSet* rows, const Tile& tile, std::vector<Slot>& slots) {
-  slots.clear();
-  const auto add = [&](Slot slot) { slots.push_back(slot); };
-  if (rows != nullptr) {
-    rows->for_each(tile.begin, tile.end, add);
-  } else {
-    for (std::size_t i = tile.begin; i < tile.end; ++i) add(static_cast<Slot>(i));
-  }
-}
 
 // All tiles against queries [first, last).
 template <class Distance>
@@ -43,21 +27,10 @@ SearchStats scan_group(const VectorView& view, const QueryBatch& batch, const Ti
   std::vector<Distance> distances;
   for (std::size_t q = 0; q < width; ++q) {
     nearest[q].reset(std::min(batch.k, all.end - all.begin) + 1);
-    distances.emplace_back(view, batch.queries + (group.begin + q) * view.dim);
+    distances.emplace_back(view, batch.queries + (group.begin + q) * view.row_bytes());
   }
-  const std::size_t tile_rows = std::max<std::size_t>(kTileBytes / (view.dim * sizeof(float)), 64);
-  std::vector<Slot> slots;
   SearchStats stats;
-  for (std::size_t begin = all.begin; begin < all.end; begin += tile_rows) {
-    if (batch.cancel->poll()) throw Cancelled();
-    list_slots(batch.rows, {begin, std::min(begin + tile_rows, all.end)}, slots);
-    for (std::size_t q = 0; q < width; ++q) {
-      for_each_distance(distances[q], slots, [&top = nearest[q]](Slot slot, float distance) {
-        if (distance <= top.threshold()) top.push({distance, slot});
-      });
-    }
-    stats.distances += slots.size() * width;
-  }
+  stats.distances = scan_vectors<Distance>(view, batch, all, distances, nearest);
   for (std::size_t q = 0; q < width; ++q) {
     write_answer<Distance>(nearest[q].sorted(), batch, group.begin + q, answers, stats);
   }

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/rng.h"
+#include "core/dimensions.h"
 
 namespace vdb {
 
@@ -13,7 +14,8 @@ Hnsw::Hnsw(const HnswParams& params) : params_(params), layers_(std::make_shared
   VDB_CHECK(params.M >= 2 && params.M <= 1024, "M must be from 2 to 1024, got " + std::to_string(params.M));
   VDB_CHECK(params.ef_construction >= 1 && params.ef_construction <= 100'000,
             "ef_construction must be from 1 to 100000, got " + std::to_string(params.ef_construction));
-  VDB_CHECK(params.dim >= 1 && params.dim <= 65'535, "dim must be from 1 to 65535, got " + std::to_string(params.dim));
+  VDB_CHECK(params.dim >= 1 && params.dim <= kMaxDim,
+            "dim must be from 1 to " + std::to_string(kMaxDim) + ", got " + std::to_string(params.dim));
 }
 
 std::shared_ptr<Layers> Hnsw::layers() {

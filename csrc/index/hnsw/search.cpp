@@ -50,7 +50,7 @@ SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const 
     std::vector<Neighbor>& nearest = scratch->neighbors;
     for (std::size_t q = chunk.begin; q < chunk.end; ++q) {
       if (batch.cancel->poll()) throw Cancelled();
-      with_distance(view, batch.queries + q * view.dim, [&]<class Distance>(const Distance& distance) {
+      with_distance(view, batch.queries + q * view.row_bytes(), [&]<class Distance>(const Distance& distance) {
         bool finished = true;
         std::span<const Neighbor> found;
         if (batch.rows != nullptr) {

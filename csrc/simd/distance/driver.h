@@ -1,63 +1,188 @@
-// The one loop of the float32 distance family. Each level's file includes it inside its own anonymous namespace, so
-// that no copy compiled for one level can be linked into another; it therefore has no namespace and no includes.
+// The one loop of the distance family, for every dtype. Each level's file includes it inside its own anonymous
+// namespace, so that no copy compiled for one level can be linked into another; it therefore has no namespace and no
+// includes.
 //
-// Simd: Register, kLanes, kRows (rows whose sums fit the registers), zero(), load(p), load_first(p, n) with zeros
-// behind the n < kLanes values, and reduce(sums), which adds four registers up. Op: step(sum, a, b).
+// Simd: Value (as stored), Register, kLanes (values of one load), kSums (partial sums of a distance), kRows (rows that
+// share the loads of a query), kAlone (whether one row hides the latency of its steps), kTileQueries and kTileRows (the
+// same for a tile), zero(), load(p), load_first(p, n) with zeros behind the n < kLanes values, reduce(sums), which adds
+// kSums registers up, and reduce4(sums, out), which does so for four distances in the same order. Op: start(query,
+// dim), where the first sum begins, and step(sum, query, row).
 
-constexpr std::size_t kSums = 4;  // partial sums of a row: enough to hide the latency of the step
+// Rows a tile takes before it goes on to the next queries: half of a first-level cache of 32 KiB.
+constexpr std::size_t kTileBytes = std::size_t{1} << 14;
 
-// kRows rows against one query. Every form below is made of it, so all add the same values in the same order.
-template <class Simd, class Op, std::size_t kRows>
-void accumulate(const float* query, const float* const* rows, std::size_t dim, float* out) noexcept {
-  typename Simd::Register sums[kRows][kSums];
-  for (std::size_t r = 0; r < kRows; ++r) {
-    for (std::size_t s = 0; s < kSums; ++s) sums[r][s] = Simd::zero();
+// How far ahead of the rows being read their successors are asked for, at least: what memory delivers within its
+// latency.
+constexpr std::size_t kAheadBytes = std::size_t{1} << 14;
+
+// A query, and where its first sum begins.
+template <class Simd>
+struct Bound {
+  const typename Simd::Value* values;
+  typename Simd::Register start;
+};
+
+template <class Simd, class Op>
+Bound<Simd> bind(const void* query, std::size_t dim) noexcept {
+  const auto* const values = static_cast<const typename Simd::Value*>(query);
+  return {values, Op::start(values, dim)};
+}
+
+// Keeps a value that has several uses in its register: GCC would load it again for each, as an operand of the step, and
+// a tile would be bound by its loads.
+template <class Loaded>
+void keep(Loaded& value) noexcept {
+#if defined(__aarch64__)
+  __asm__("" : "+w"(value));
+#else
+  __asm__("" : "+v"(value));
+#endif
+}
+
+template <class Simd, std::size_t kRows>
+void finish(const typename Simd::Register (*sums)[Simd::kSums], float* out) noexcept {
+  if constexpr (kRows == 4) {
+    Simd::reduce4(sums, out);
+  } else {
+    for (std::size_t r = 0; r < kRows; ++r) out[r] = Simd::reduce(sums[r]);
   }
+}
+
+// Asks for what the next kSums loads from p will read; into the second-level cache, which waits for more lines at once.
+template <class Simd>
+void ask(const typename Simd::Value* p) noexcept {
+  constexpr std::size_t kLine = 64 / sizeof(typename Simd::Value);
+  for (std::size_t line = 0; line < Simd::kSums * Simd::kLanes; line += kLine) __builtin_prefetch(p + line, 0, 2);
+}
+
+// Where the distances of several queries go: those of the next query begin `stride` further on.
+struct Output {
+  float* distances;
+  std::size_t stride;
+};
+
+// kRows rows against kQueries queries into out. Every form below is made of it, so all add the
+// same values in the same order.
+template <class Simd, class Op, std::size_t kQueries, std::size_t kRows, bool kAsk = false>
+void accumulate(const Bound<Simd>* queries, const typename Simd::Value* const* rows, std::size_t dim,
+                const Output& out) noexcept {
+  using Value = typename Simd::Value;
+  typename Simd::Register sums[kQueries][kRows][Simd::kSums];
+  for (std::size_t q = 0; q < kQueries; ++q) {
+    for (std::size_t r = 0; r < kRows; ++r) {
+      sums[q][r][0] = queries[q].start;
+      for (std::size_t s = 1; s < Simd::kSums; ++s) sums[q][r][s] = Simd::zero();
+    }
+  }
+  const auto step = [&](std::size_t s, const auto& load) __attribute__((always_inline)) {
+    decltype(load(rows[0])) loaded[kQueries];
+    for (std::size_t q = 0; q < kQueries; ++q) {
+      loaded[q] = load(queries[q].values);
+      if constexpr (kRows > 1) keep(loaded[q]);
+    }
+    for (std::size_t r = 0; r < kRows; ++r) {
+      auto row = load(rows[r]);
+      if constexpr (kQueries > 1) keep(row);
+      for (std::size_t q = 0; q < kQueries; ++q) sums[q][r][s] = Op::step(sums[q][r][s], loaded[q], row);
+    }
+  };
+  const std::size_t ahead = kAsk ? (kAheadBytes / (dim * sizeof(Value)) + kRows) * dim : 0;
   std::size_t i = 0;
-  for (; i + kSums * Simd::kLanes <= dim; i += kSums * Simd::kLanes) {
-    for (std::size_t s = 0; s < kSums; ++s) {
-      const auto q = Simd::load(query + i + s * Simd::kLanes);
-      for (std::size_t r = 0; r < kRows; ++r) {
-        sums[r][s] = Op::step(sums[r][s], q, Simd::load(rows[r] + i + s * Simd::kLanes));
-      }
+  for (; i + Simd::kSums * Simd::kLanes <= dim; i += Simd::kSums * Simd::kLanes) {
+    if constexpr (kAsk) {
+      for (std::size_t r = 0; r < kRows; ++r) ask<Simd>(rows[r] + ahead + i);
+    }
+    for (std::size_t s = 0; s < Simd::kSums; ++s) {
+      step(s, [&](const Value* p) { return Simd::load(p + i + s * Simd::kLanes); });
     }
   }
   for (; i + Simd::kLanes <= dim; i += Simd::kLanes) {
-    const auto q = Simd::load(query + i);
-    for (std::size_t r = 0; r < kRows; ++r) sums[r][0] = Op::step(sums[r][0], q, Simd::load(rows[r] + i));
+    step(0, [&](const Value* p) { return Simd::load(p + i); });
   }
   if (i < dim) {
-    const auto q = Simd::load_first(query + i, dim - i);
-    for (std::size_t r = 0; r < kRows; ++r)
-      sums[r][0] = Op::step(sums[r][0], q, Simd::load_first(rows[r] + i, dim - i));
+    step(0, [&](const Value* p) { return Simd::load_first(p + i, dim - i); });
   }
-  for (std::size_t r = 0; r < kRows; ++r) out[r] = Simd::reduce(sums[r]);
+  for (std::size_t q = 0; q < kQueries; ++q) finish<Simd, kRows>(sums[q], out.distances + q * out.stride);
+}
+
+// n consecutive rows against kQueries queries, kRows at a time.
+template <class Simd, class Op, std::size_t kQueries, std::size_t kRows, bool kAsk = false>
+void sweep(const Bound<Simd>* queries, const typename Simd::Value* rows, std::size_t n, std::size_t dim,
+           const Output& out) noexcept {
+  using Value = typename Simd::Value;
+  std::size_t r = 0;
+  for (; r + kRows <= n; r += kRows) {
+    const Value* group[kRows];
+    for (std::size_t j = 0; j < kRows; ++j) group[j] = rows + (r + j) * dim;
+    accumulate<Simd, Op, kQueries, kRows, kAsk>(queries, group, dim, {out.distances + r, out.stride});
+  }
+  for (; r < n; ++r) {
+    const Value* const row = rows + r * dim;
+    accumulate<Simd, Op, kQueries, 1>(queries, &row, dim, {out.distances + r, out.stride});
+  }
 }
 
 template <class Simd, class Op>
-float pair(const float* a, const float* b, std::size_t dim) noexcept {
+float pair(const void* a, const void* b, std::size_t dim) noexcept {
+  const Bound<Simd> query = bind<Simd, Op>(a, dim);
+  const auto* const row = static_cast<const typename Simd::Value*>(b);
   float out;
-  accumulate<Simd, Op, 1>(a, &b, dim, &out);
+  accumulate<Simd, Op, 1, 1>(&query, &row, dim, {&out, 0});
   return out;
 }
 
 template <class Simd, class Op>
-void x4(const float* query, const float* const* rows, std::size_t dim, float* out) noexcept {
-  for (std::size_t r = 0; r < 4; r += Simd::kRows) accumulate<Simd, Op, Simd::kRows>(query, rows + r, dim, out + r);
+void x4(const void* query, const void* const* rows, std::size_t dim, float* out) noexcept {
+  using Value = typename Simd::Value;
+  const Bound<Simd> bound = bind<Simd, Op>(query, dim);
+  const Value* const four[4] = {static_cast<const Value*>(rows[0]), static_cast<const Value*>(rows[1]),
+                                static_cast<const Value*>(rows[2]), static_cast<const Value*>(rows[3])};
+  for (std::size_t r = 0; r < 4; r += Simd::kRows) {
+    accumulate<Simd, Op, 1, Simd::kRows>(&bound, four + r, dim, {out + r, 0});
+  }
+}
+
+// The hardware reads one stream of rows ahead at the full bandwidth of memory, and rows side by side at a third of it.
+// So rows follow each other, except where two sums do not hide the latency of a step (kAlone) and where a row and the
+// query do not fit the first-level cache together: those are asked for (bench/micro/kernels.py).
+template <class Simd, class Op>
+void block(const void* query, const void* rows, std::size_t n, std::size_t dim, float* out) noexcept {
+  using Value = typename Simd::Value;
+  const Bound<Simd> bound = bind<Simd, Op>(query, dim);
+  const Value* const first = static_cast<const Value*>(rows);
+  if (Simd::kAlone && dim * sizeof(Value) < kTileBytes) {
+    sweep<Simd, Op, 1, 1>(&bound, first, n, dim, {out, 0});
+  } else {
+    sweep<Simd, Op, 1, Simd::kRows, true>(&bound, first, n, dim, {out, 0});
+  }
+}
+
+// As many rows as stay in the first-level cache against all queries, then the next rows.
+template <class Simd, class Op>
+void tile(const DistanceKernels::Run& queries, const DistanceKernels::Run& rows, std::size_t dim, float* out) noexcept {
+  using Value = typename Simd::Value;
+  const Value* const first_query = static_cast<const Value*>(queries.data);
+  const std::size_t fitting = kTileBytes / (dim * sizeof(Value)) / 4 * 4;
+  const std::size_t height = fitting > 4 ? fitting : 4;
+  for (std::size_t r = 0; r < rows.n; r += height) {
+    const Value* const first_row = static_cast<const Value*>(rows.data) + r * dim;
+    const std::size_t count = height < rows.n - r ? height : rows.n - r;
+    std::size_t q = 0;
+    for (; q + Simd::kTileQueries <= queries.n; q += Simd::kTileQueries) {
+      Bound<Simd> bound[Simd::kTileQueries];
+      for (std::size_t j = 0; j < Simd::kTileQueries; ++j) bound[j] = bind<Simd, Op>(first_query + (q + j) * dim, dim);
+      const Output group{out + q * rows.n + r, rows.n};
+      if (q == 0) {
+        sweep<Simd, Op, Simd::kTileQueries, Simd::kTileRows, true>(bound, first_row, count, dim, group);
+      } else {
+        sweep<Simd, Op, Simd::kTileQueries, Simd::kTileRows>(bound, first_row, count, dim, group);
+      }
+    }
+    for (; q < queries.n; ++q) block<Simd, Op>(first_query + q * dim, first_row, count, dim, out + q * rows.n + r);
+  }
 }
 
 template <class Simd, class Op>
-void block(const float* query, const float* rows, std::size_t n, std::size_t dim, float* out) noexcept {
-  std::size_t r = 0;
-  for (; r + 4 <= n; r += 4) {
-    const float* const four[4] = {rows + r * dim, rows + (r + 1) * dim, rows + (r + 2) * dim, rows + (r + 3) * dim};
-    x4<Simd, Op>(query, four, dim, out + r);
-  }
-  for (; r < n; ++r) out[r] = pair<Simd, Op>(query, rows + r * dim, dim);
-}
-
-template <class Simd, class L2Squared, class InnerProduct>
-constexpr DistanceKernelsF32 table() noexcept {
-  return {pair<Simd, L2Squared>,    x4<Simd, L2Squared>,    block<Simd, L2Squared>,
-          pair<Simd, InnerProduct>, x4<Simd, InnerProduct>, block<Simd, InnerProduct>};
+constexpr DistanceKernels::Forms forms() noexcept {
+  return {pair<Simd, Op>, x4<Simd, Op>, block<Simd, Op>, tile<Simd, Op>};
 }

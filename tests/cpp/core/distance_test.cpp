@@ -99,6 +99,33 @@ TEST_CASE("a stored row as the query is at the same distance as its copy") {
   }
 }
 
+TEST_CASE("each metric reports its definition of the values as stored, whatever their dtype") {
+  for (const Metric metric : testing::kMetrics) {
+    for (const Dtype dtype : testing::kDtypes) {
+      CAPTURE(name_of(metric));
+      CAPTURE(name_of(dtype));
+      Vectors scaled = uniform_vectors(metric, 12, 67, 3);
+      for (float& value : scaled.values) value *= 100;
+      const testing::StoredVectors vectors(scaled, dtype);
+      const VectorView view = vectors.view();
+      std::vector<float> rows(view.n * view.dim);
+      for (Slot slot = 0; slot < view.n; ++slot) read_row(view, slot, rows.data() + slot * view.dim);
+      with_distance(view, view.row(0), [&]<class Distance>(const Distance& distance) {
+        const Distance stored(view, Slot{0});
+        for (Slot slot = 0; slot < view.n; ++slot) {
+          const double expected = reported_distance(metric, rows.data(), rows.data() + slot * view.dim, view.dim);
+          CHECK(double{Distance::reported(distance(slot))} == doctest::Approx(expected).epsilon(1e-5));
+          CHECK(stored(slot) == distance(slot));
+        }
+        const std::array<Slot, 4> slots{9, 3, 3, 11};
+        std::array<float, 4> four;
+        distance.x4(slots.data(), four.data());
+        for (std::size_t i = 0; i < 4; ++i) CHECK(four[i] == distance(slots[i]));
+      });
+    }
+  }
+}
+
 TEST_CASE("a zero row is infinitely far under cosine, whichever side it stands on") {
   const Vectors vectors(Metric::kCosine, 2, {0, 0, 3, 4});
   const float query[] = {1, 2};

@@ -127,23 +127,50 @@ TEST_CASE("resizing keeps what fits and fills as asked") {
   }
 }
 
-TEST_CASE("for_each visits the allowed slots of any range, ascending") {
+TEST_CASE("for_each and list give the allowed slots of any range, ascending") {
   constexpr std::size_t kSize = 200;
-  const std::set<Slot> model = some_slots(kSize, 0.6, 9);
-  const RowSet rows = row_set(model, kSize);
-  std::size_t wrong = 0;
-  for (std::size_t begin = 0; begin <= kSize; ++begin) {
-    for (std::size_t end = 0; end <= kSize; ++end) {
-      std::vector<Slot> expected;
-      for (const Slot slot : model) {
-        if (slot >= begin && slot < end) expected.push_back(slot);
+  for (const double share : {0.05, 0.6, 2.0}) {  // words of few bits, of many and of all
+    CAPTURE(share);
+    const std::set<Slot> model = some_slots(kSize, share, 9);
+    const RowSet rows = row_set(model, kSize);
+    std::size_t wrong = 0;
+    for (std::size_t begin = 0; begin <= kSize; ++begin) {
+      for (std::size_t end = begin; end <= kSize; ++end) {
+        std::vector<Slot> expected;
+        for (const Slot slot : model) {
+          if (slot >= begin && slot < end) expected.push_back(slot);
+        }
+        std::vector<Slot> visited;
+        rows.for_each(begin, end, [&](Slot slot) { visited.push_back(slot); });
+        std::vector<Slot> listed(expected.size() + RowSet::kListSlack);
+        listed.resize(rows.list(begin, end, listed.data()));
+        wrong += (visited != expected ? 1U : 0U) + (listed != expected ? 1U : 0U);
       }
-      std::vector<Slot> visited;
-      rows.for_each(begin, end, [&](Slot slot) { visited.push_back(slot); });
-      wrong += visited != expected ? 1U : 0U;
     }
+    CHECK(wrong == 0);
   }
-  CHECK(wrong == 0);
+}
+
+TEST_CASE("for_each visits nothing of a range that ends before it begins") {
+  std::size_t visited = 0;
+  RowSet::all(200).for_each(130, 70, [&](Slot) { ++visited; });
+  CHECK(visited == 0);
+}
+
+// Long enough for many registers of the widest level and a rest.
+TEST_CASE("large sets combine, count and list as sets do") {
+  constexpr std::size_t kSize = 100'003;
+  for (const double share : {0.001, 0.3, 0.99}) {
+    CAPTURE(share);
+    const std::set<Slot> a = some_slots(kSize, share, 4);
+    const std::set<Slot> b = some_slots(kSize, 0.5, 5);
+    std::set<Slot> both;
+    std::ranges::set_intersection(a, b, std::inserter(both, both.end()));
+    CHECK(agrees(row_set(a, kSize) & row_set(b, kSize), both, kSize));
+    CHECK((row_set(a, kSize) - row_set(b, kSize)).count() == a.size() - both.size());
+    CHECK((row_set(a, kSize) | row_set(b, kSize)).count() == a.size() + b.size() - both.size());
+    CHECK((~row_set(a, kSize)).count() == kSize - a.size());
+  }
 }
 
 TEST_CASE("sets of different sizes, slots outside and impossible ranges are refused") {

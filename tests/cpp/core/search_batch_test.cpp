@@ -86,9 +86,9 @@ TEST_CASE("an answer that ends at the last row there is, or before a farther one
 }
 
 TEST_CASE("stats add up and sort by query") {
-  SearchStats a{10, 2, {7}, {4}, {}};
-  a += SearchStats{5, 1, {1}, {}, {3}};
-  a += SearchStats{0, 0, {}, {2}, {0}};
+  SearchStats a{10, 20, 2, {7}, {4}, {}};
+  a += SearchStats{5, 6, 1, {1}, {}, {3}};
+  a += SearchStats{0, 0, 0, {}, {2}, {0}};
   a.sort();
   CHECK(a.distances == 15);
   CHECK(a.hops == 3);

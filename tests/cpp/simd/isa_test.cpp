@@ -13,6 +13,8 @@
 namespace vdb {
 namespace {
 
+constexpr Isa kIsas[] = {Isa::kScalar, Isa::kNeon, Isa::kNeonDotprod, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Vnni};
+
 TEST_CASE("every machine has the scalar level, and it is the lowest") {
   REQUIRE_FALSE(available_isas().empty());
   CHECK(available_isas().front() == Isa::kScalar);
@@ -22,8 +24,20 @@ TEST_CASE("every machine has the scalar level, and it is the lowest") {
 TEST_CASE("every level has a name of its own") {
   CHECK(name_of(Isa::kScalar) == "scalar");
   CHECK(name_of(Isa::kNeon) == "neon");
+  CHECK(name_of(Isa::kNeonDotprod) == "neon_dotprod");
   CHECK(name_of(Isa::kAvx2) == "avx2");
   CHECK(name_of(Isa::kAvx512) == "avx512");
+  CHECK(name_of(Isa::kAvx512Vnni) == "avx512_vnni");
+}
+
+// A level adds to the one before it, so a family may leave it to that level's table.
+TEST_CASE("a machine that runs a level runs the levels below it, of one architecture") {
+  const auto& isas = available_isas();
+  const auto runs = [&](Isa isa) { return std::find(isas.begin(), isas.end(), isa) != isas.end(); };
+  if (runs(Isa::kAvx512Vnni)) CHECK(runs(Isa::kAvx512));
+  if (runs(Isa::kAvx512)) CHECK(runs(Isa::kAvx2));
+  if (runs(Isa::kNeonDotprod)) CHECK(runs(Isa::kNeon));
+  CHECK_FALSE((runs(Isa::kNeon) && runs(Isa::kAvx2)));
 }
 
 TEST_CASE("the best level is used unless VDB_ISA names another, and a level the machine lacks is an error") {
@@ -45,7 +59,7 @@ TEST_CASE("the best level is used unless VDB_ISA names another, and a level the 
 
 TEST_CASE("the kernels of a level the machine lacks are refused") {
   const auto& isas = available_isas();
-  for (const Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512}) {
+  for (const Isa isa : kIsas) {
     if (std::find(isas.begin(), isas.end(), isa) != isas.end()) {
       CHECK_NOTHROW(kernels_for(isa));
     } else {

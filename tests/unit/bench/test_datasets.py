@@ -52,6 +52,30 @@ def test_real_set_is_unit_float32_and_read_only(arxiv: datasets.Dataset) -> None
         np.testing.assert_allclose(np.linalg.norm(matrix, axis=1), 1, atol=1e-6)
 
 
+def test_lifted_set_is_wide_unit_and_keeps_neighbourhoods(arxiv: datasets.Dataset) -> None:
+    entry = REGISTRY["lifted"]
+    data = datasets.load("lifted", rows=1_500, queries=20)
+    assert data.vectors.shape == (1_500, entry["dim"])
+    assert data.queries.shape == (20, entry["dim"])
+    for matrix in (data.vectors, data.queries):
+        assert matrix.dtype == np.float32
+        assert not matrix.flags.writeable
+        np.testing.assert_allclose(np.linalg.norm(matrix, axis=1), 1, atol=1e-6)
+    energies = np.linalg.eigvalsh(data.vectors.astype(np.float64) @ data.vectors.T.astype(np.float64))[::-1]
+    assert energies[entry["rank"] :].sum() < 1e-9 * energies.sum()
+    wide, narrow = data.queries @ data.vectors.T, arxiv.queries[:20] @ arxiv.vectors[:1_500].T
+    assert np.corrcoef(wide.ravel(), narrow.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.usefixtures("arxiv")
+def test_lifted_set_is_the_same_for_the_same_seed_and_however_many_rows() -> None:
+    first, longer, other = datasets.lifted(30, 3, 64), datasets.lifted(60, 3, 64), datasets.lifted(30, 3, 64, seed=1)
+    np.testing.assert_allclose(first.vectors, longer.vectors[:30], atol=1e-6)
+    assert not np.allclose(first.vectors, other.vectors, atol=1e-2)
+    with pytest.raises(ValueError, match="lifted has 100000 rows, 100001 were asked for"):
+        datasets.load("lifted", rows=100_001, queries=1)
+
+
 @pytest.mark.usefixtures("arxiv")
 def test_files_of_the_real_set_are_the_registered_ones() -> None:
     for name, digest in REGISTRY["arxiv"]["sha256"].items():

@@ -45,7 +45,7 @@ def assert_sound(db: vdb.Database, expected: dict[int, np.ndarray], covered: int
     """A walk wide enough to reach every node finds exactly what the scan finds."""
     table = db.table("t")
     state = db.store.state.table("t")
-    graph = db.indexes.graph(state, state.indexes["h"])
+    graph = db.indexes.built(state, state.indexes["h"])
     graph.check()
     assert graph.covered == (state.next_slot if covered is None else covered)
     for query in np.random.default_rng(1).normal(size=(5, DIM)):
@@ -250,13 +250,27 @@ def test_dropped_index_is_gone_with_its_file(path: Path, x: np.ndarray) -> None:
         table.drop_index("h")
         assert table.list_indexes() == []
         assert snapshots(path) == []
-        assert "no index" in table.search(x[0]).explain()
+        assert "no graph" in table.search(x[0]).explain()
         with pytest.raises(vdb.NotFound, match="no index 'h'"):
             table.drop_index("h")
         table.create_index("e", vdb.HNSW(M=3), name="h")
         assert_sound(db, dict(enumerate(x[:ROWS])))
     with vdb.connect(path) as db:
         assert db.table("t").list_indexes()[0].params["M"] == 3
+
+
+def test_search_of_the_time_before_a_new_index_of_the_same_name_still_finds_its_own(path: Path, x: np.ndarray) -> None:
+    with vdb.connect(path) as db:
+        table, then = db.table("t"), db.store.state.table("t")
+        table.drop_index("h")
+        table.create_index("e", vdb.Flat(codes="sq8"), name="h")
+        now = db.store.state.table("t")
+        assert db.indexes.graph(then, then.indexes["h"]).size == ROWS
+        assert db.indexes.codes(now, now.indexes["h"]).covered == ROWS
+        with pytest.raises(vdb.InvalidState, match="'flat', which has no graph"):
+            db.indexes.graph(now, now.indexes["h"])
+        with pytest.raises(vdb.InvalidState, match="'hnsw', which has no codes"):
+            db.indexes.codes(then, then.indexes["h"])
 
 
 def test_index_dropped_in_a_transaction_comes_back_with_its_rollback(path: Path, x: np.ndarray) -> None:
@@ -322,6 +336,6 @@ def test_same_seed_gives_the_same_graph_for_any_number_of_threads(tmp_path: Path
             table = db.create_table("t", {"id": np.arange(2 * ROWS)}, e=x, key="id")
             table.create_index("e", SPEC, name="h")
             state = db.store.state.table("t")
-            graph = db.indexes.graph(state, state.indexes["h"])
+            graph = db.indexes.built(state, state.indexes["h"])
             graphs.append([graph.neighbors(slot).tolist() for slot in range(2 * ROWS)])
     assert graphs[0] == graphs[1]

@@ -57,7 +57,7 @@ def test_params_take_the_metric_of_the_column_where_none_is_given() -> None:
 
 def test_params_make_the_spec_again() -> None:
     spec = HNSW("cosine", 5, 6, 7)
-    assert HNSW.from_params(spec.params("l2")) == spec
+    assert HNSW(**spec.params("l2")) == spec  # type: ignore[arg-type]
 
 
 def test_option_message_says_what_it_means_and_its_default() -> None:

@@ -24,7 +24,11 @@ def explained(
 
 def test_graph_plan_shows_index_costs_and_work() -> None:
     text = explained(
-        work=[SimpleNamespace(distances=1000, hops=50), SimpleNamespace(distances=234, hops=6)], search_seconds=0.0015
+        work=[
+            SimpleNamespace(distances=1000, hops=50, estimates=0),
+            SimpleNamespace(distances=234, hops=6, estimates=0),
+        ],
+        search_seconds=0.0015,
     )
     assert text.splitlines()[0] == "VECTOR_SEARCH items.e  k=10  metric=l2"
     for part in (

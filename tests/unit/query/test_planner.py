@@ -46,10 +46,10 @@ def test_filtered_walk_has_a_wider_pool_and_a_budget_below_the_scan() -> None:
 def test_without_an_index_the_scan_says_so() -> None:
     plan = make_plan(situation(candidates=()))
     assert plan.method == "scan"
-    assert "no index" in plan.reason
+    assert "no graph" in plan.reason
     plan = make_plan(situation(candidates=(Candidate("h", 16, MILLION, "metric is ip"),)))
     assert plan.method == "scan"
-    assert "no usable index" in plan.reason
+    assert "no usable graph" in plan.reason
 
 
 def test_no_match_needs_no_search() -> None:
@@ -62,7 +62,7 @@ def test_no_match_needs_no_search() -> None:
 def test_forced_walk_without_an_index_raises_whatever_matches(
     strategy: str, matching: int, candidates: tuple[Candidate, ...]
 ) -> None:
-    with pytest.raises(InvalidArgument, match=f"'{strategy}' cannot run: (the column has no index|h: metric is ip)"):
+    with pytest.raises(InvalidArgument, match=f"'{strategy}' cannot run: (the column has no graph|h: metric is ip)"):
         make_plan(situation(matching, strategy=strategy, candidates=candidates))
 
 

@@ -12,7 +12,7 @@ import pytest
 from vdb.errors import DimensionMismatch, InvalidArgument
 from vdb.storage.batch import make_batch
 from vdb.storage.infer import infer_schema
-from vdb.types import Column, VectorColumn
+from vdb.types import Column, Dtype, VectorColumn
 
 X = np.arange(32, dtype=np.float32).reshape(2, 16)
 
@@ -58,7 +58,7 @@ def test_types_are_those_of_the_values_with_room_for_more(values: Any, expected:
     [
         (X, 16),
         (X.astype(np.float64), 16),
-        (X.astype(np.int8), 16),
+        (X.astype(np.uint8), 16),
         (X[:, :2], 2),
         (list(X), 16),
         (X.tolist(), 16),
@@ -68,6 +68,26 @@ def test_types_are_those_of_the_values_with_room_for_more(values: Any, expected:
 )
 def test_arrays_and_long_lists_of_floats_are_vectors(values: Any, dim: int) -> None:
     assert inferred(values) == VectorColumn("x", dim)
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype"),
+    [("float16", "float16"), (">f2", "float16"), ("int8", "int8"), ("int16", "float32"), ("float64", "float32")],
+)
+def test_narrow_numpy_arrays_keep_their_dtype(given: str, dtype: Dtype) -> None:
+    values = X.astype(given)
+    assert inferred(values) == VectorColumn("x", 16, dtype=dtype)
+    assert infer_schema("items", None, {"v": values}, metric="ip").columns == (
+        VectorColumn("v", 16, "ip", dtype=dtype),
+    )
+    assert infer_schema("items", {"id": 1}, {"v": values[0]}).columns[1] == VectorColumn("v", 16, dtype=dtype)
+
+
+def test_bfloat16_arrays_of_ml_dtypes_keep_their_dtype() -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    values = X.astype(ml_dtypes.bfloat16)
+    assert inferred(values) == VectorColumn("x", 16, dtype="bfloat16")
+    assert infer_schema("items", {"id": 1}, {"v": values[0]}).columns[1] == VectorColumn("v", 16, dtype="bfloat16")
 
 
 @pytest.mark.parametrize(
@@ -119,6 +139,8 @@ def test_fixed_size_lists_of_floats_are_vectors_of_any_length() -> None:
         {
             "v": pa.array([[1, 2], None], pa.list_(pa.float64(), 2)),
             "half": pa.array([[1, 2], None], pa.list_(pa.float16(), 2)),
+            "bytes": pa.array([[1, 2], None], pa.list_(pa.int8(), 2)),
+            "tiny": pa.array([[1, 2], None], pa.list_(pa.int8())),
             "box": pa.array([[1, 2], None], pa.list_(pa.int32(), 2)),
             "names": pa.array(["a", "b"]).dictionary_encode(),
             "weights": pa.array([[1.0], [2.0]], pa.list_(pa.float32())),
@@ -126,11 +148,33 @@ def test_fixed_size_lists_of_floats_are_vectors_of_any_length() -> None:
     )
     assert infer_schema("items", table, {}).columns == (
         VectorColumn("v", 2),
-        VectorColumn("half", 2),
+        VectorColumn("half", 2, dtype="float16"),
+        VectorColumn("bytes", 2, dtype="int8"),
+        Column("tiny", "TINYINT[]"),
         Column("box", "INTEGER[2]"),
         Column("names", "VARCHAR"),
         Column("weights", "DOUBLE[]"),
     )
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_frames_of_half_precision_keep_their_dtype_and_values(library: str, fixed: bool) -> None:
+    module = pytest.importorskip(library)
+    values = (X / 3).astype(np.float16)
+    if library == "pyarrow":
+        kind = module.list_(module.float16(), 16) if fixed else module.list_(module.float16())
+        frame = module.table({"v": module.array([*map(list, values), None], kind)})
+    elif hasattr(module, "Float16"):
+        kind = module.Array(module.Float16, 16) if fixed else module.List(module.Float16)
+        frame = module.DataFrame({"v": module.Series([*values.tolist(), None], dtype=kind)})
+    else:
+        pytest.skip("polars of this version has no Float16")
+    schema = infer_schema("items", frame, {})
+    assert schema.columns == (VectorColumn("v", 16, dtype="float16"),)
+    stored = make_batch(schema, frame, {}).vectors["v"].values
+    assert stored.dtype == np.float16
+    assert np.array_equal(stored[:2], values)
 
 
 def test_a_column_named_id_is_no_key_unless_said() -> None:

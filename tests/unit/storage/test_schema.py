@@ -8,7 +8,7 @@ import pytest
 
 from vdb.errors import DimensionMismatch, InvalidArgument
 from vdb.storage.schema import make_schema, parse_schema
-from vdb.types import Column, TableSchema, VectorColumn
+from vdb.types import Column, Dtype, TableSchema, VectorColumn
 
 
 def parse(columns: Any = None, **options: Any) -> TableSchema:
@@ -70,8 +70,63 @@ def test_every_spelling_of_a_float_array_is_a_vector(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "dtype"),
+    [
+        ("FLOAT16[3]", "float16"),
+        ("float16 [ 3 ]", "float16"),
+        ("Float16 array[3]", "float16"),
+        ("BFLOAT16[3]", "bfloat16"),
+        ("bfloat16[3] NULL", "bfloat16"),
+        ("TINYINT[3]", "int8"),
+        ("tinyint array[3]", "int8"),
+        ("int1[3]", "int8"),
+    ],
+)
+def test_arrays_of_narrow_numbers_are_vectors(text: str, dtype: Dtype) -> None:
+    column = parse({"v": text}, metric={"v": "ip"}).by_name["v"]
+    assert column == VectorColumn("v", 3, "ip", dtype=dtype)
+    again = parse({"v": f"{column.type} not null"}).by_name["v"]
+    assert again == VectorColumn("v", 3, nullable=False, dtype=dtype)
+
+
+@pytest.mark.parametrize(("text", "spelled"), [("TINYINT[]", "TINYINT[]"), ("TINYINT[2][3]", "TINYINT[2][3]")])
+def test_other_lists_of_tiny_integers_are_attributes(text: str, spelled: str) -> None:
+    assert parse({"x": text}).by_name["x"] == Column("x", spelled)
+
+
+@pytest.mark.parametrize("text", ["INT8[3]", "int8 [ 3 ]", "int8 array[3]", "INT8[3] NOT NULL"])
+def test_int8_array_is_asked_which_it_means(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"(?s)INT8 is BIGINT in SQL.*Fix: TINYINT\[384\].*BIGINT\[384\]"):
+        parse({"x": text})
+
+
+@pytest.mark.parametrize(
+    "text", ["FLOAT16", "FLOAT16(3)", "FLOAT16[]", "BFLOAT16", "bfloat16[]", "FLOAT16[3][2]", "FLOAT16[3][]"]
+)
+def test_half_precision_is_for_vectors_only(text: str) -> None:
+    word = text.upper().partition("[")[0].partition("(")[0]
+    with pytest.raises(InvalidArgument, match=rf"(?s)of items\.x: {word} is for vectors.*Fix: {word}\[384\]"):
+        parse({"x": text})
+
+
+@pytest.mark.parametrize("text", ["FLOAT16[0]", "BFLOAT16[65536]", "TINYINT[-1]", "TINYINT[99999]"])
+def test_length_is_bounded_whatever_the_dtype(text: str) -> None:
+    with pytest.raises(DimensionMismatch, match="from 1 to 65535"):
+        parse({"x": text})
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "FLOAT16[3], y INTEGER",
+        "FLOAT16[3]); DROP TABLE t; --",
+        "FLOAT16[x]",
+        "FLOAT32[3]",
+        "FLOAT8_E4M3[3]",
+        "HALF[3]",
+        "BF16[3]",
+        "FLOAT16x[3]",
+        "STRUCT(a FLOAT16)",
         "foo",
         "",
         "   ",
@@ -101,6 +156,11 @@ def test_what_is_not_a_type_is_refused(text: Any) -> None:
     with pytest.raises(InvalidArgument, match=r"of items\.x is") as caught:
         parse({"x": text})
     assert "Fix:" in str(caught.value)
+
+
+def test_misspelled_half_precision_is_named_as_written() -> None:
+    with pytest.raises(InvalidArgument, match=r"type 'FLOAT16\[x\]' of items\.x is unknown"):
+        parse({"x": "FLOAT16[x]"})
 
 
 def test_misspelled_type_is_answered_with_the_nearest() -> None:

@@ -4,12 +4,16 @@ import struct
 import uuid
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from vdb import _core
 from vdb.errors import Corrupted, FormatVersionError
 from vdb.storage.vector_header import PAGE_BYTES, Append, Identity, check_header
+
+if TYPE_CHECKING:
+    from vdb.types import Dtype
 
 IDENTITY = Identity(uuid.UUID(int=1), uuid.UUID(int=2), table=3, column=4, dim=384, generation=5)
 PATH = Path("x.vec")
@@ -32,6 +36,36 @@ def test_header_fields_are_where_format_md_says() -> None:
     assert struct.unpack_from("<I", page, 4092)[0] == _core.crc32c(page[:4092])
 
 
+@pytest.mark.parametrize(
+    ("dtype", "number", "stride", "crc"),
+    [
+        ("float32", 1, 1536, "46b05d37"),
+        ("float16", 2, 768, "43cc8678"),
+        ("bfloat16", 3, 768, "8af09104"),
+        ("int8", 4, 384, "ab2ce910"),
+    ],
+)
+def test_golden_header_of_each_dtype(dtype: Dtype, number: int, stride: int, crc: str) -> None:
+    page = replace(IDENTITY, dtype=dtype).encode()
+    golden = (
+        "5644425645430d0a"
+        "01000000"
+        "0d0c0b0a"
+        "00000000000000000000000000000001"
+        "00000000000000000000000000000002"
+        "0300000000000000"
+        "04000000"
+        "05000000"
+        f"{number:02x}000000"
+        "80010000"
+        f"{stride.to_bytes(8, 'little').hex()}"
+        "0040000000000000"
+        "00000100"
+    )
+    assert page[:92].hex() == golden
+    assert page[4092:].hex() == crc
+
+
 def test_one_good_copy_of_the_header_is_enough() -> None:
     page = IDENTITY.encode()
     check_header(bytes(PAGE_BYTES) + page, IDENTITY, PATH)
@@ -44,9 +78,9 @@ def test_a_header_without_a_good_copy_is_corrupted(data: bytes) -> None:
         check_header(data, IDENTITY, PATH)
 
 
-@pytest.mark.parametrize("field", ["database", "file", "table", "column", "dim", "generation"])
+@pytest.mark.parametrize("field", ["database", "file", "table", "column", "dim", "generation", "dtype"])
 def test_a_header_of_other_vectors_is_corrupted(field: str) -> None:
-    value = uuid.UUID(int=99) if field in ("database", "file") else 99
+    value = {"database": uuid.UUID(int=99), "file": uuid.UUID(int=99), "dtype": "float16"}.get(field, 99)
     with pytest.raises(Corrupted, match="other vectors"):
         check_header(IDENTITY.encode() * 2, replace(IDENTITY, **{field: value}), PATH)
 

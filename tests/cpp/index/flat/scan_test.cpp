@@ -28,7 +28,8 @@ float exact_distance(const Vectors& vectors, std::size_t slot, const float* quer
   }
   switch (vectors.metric) {
     case Metric::kL2: return std::sqrt(squared);
-    case Metric::kCosine: return 1.0F - product * inverse_norm(query, vectors.dim) * vectors.norms[slot];
+    case Metric::kCosine:
+      return 1.0F - product * inverse_norm(query, vectors.dim, Dtype::kFloat32) * vectors.norms[slot];
     case Metric::kInnerProduct: return -product;
   }
   return 0;
@@ -66,7 +67,7 @@ TEST_CASE("the scan agrees with a sort of all distances, for every metric, filte
   for (const Metric metric : kMetrics) {
     const Vectors vectors = integer_vectors(metric, 301, 6, 1);
     const Vectors queries = integer_vectors(metric, 21, 6, 2);
-    for (const double share : {0.0, 0.02, 0.5, 2.0}) {
+    for (const double share : {0.0, 0.02, 0.5, 0.9, 2.0}) {
       const RowSet rows = some_rows(vectors.n, share);
       for (const std::size_t begin : {0U, 1U, 64U, 300U, 301U}) {
         for (const std::size_t k : {1U, 10U, 400U}) {
@@ -78,6 +79,21 @@ TEST_CASE("the scan agrees with a sort of all distances, for every metric, filte
           CHECK((answer == sort_all(vectors, queries, k, rows, begin)));
         }
       }
+    }
+  }
+}
+
+TEST_CASE("values that every dtype holds have the same answers in each") {
+  for (const Metric metric : kMetrics) {
+    const Vectors vectors = integer_vectors(metric, 301, 37, 1);
+    const Vectors queries = integer_vectors(metric, 5, 37, 2);
+    const RowSet rows = some_rows(vectors.n, 0.5);
+    const Answer expected = sort_all(vectors, queries, 10, rows, 3);
+    for (const Dtype dtype : testing::kDtypes) {
+      CAPTURE(name_of(metric));
+      CAPTURE(name_of(dtype));
+      const testing::StoredVectors stored(vectors, dtype);
+      CHECK((scan_all(stored.view(), testing::StoredVectors(queries, dtype), {10, &rows, 1}, 3) == expected));
     }
   }
 }
@@ -166,7 +182,7 @@ TEST_CASE("a cancelled scan ends") {
   CancelToken token;
   token.cancel();
   Answer answer(vectors.n, 1);
-  const QueryBatch batch{vectors.values.data(), vectors.n, 1, nullptr, 0, &token};
+  const QueryBatch batch{vectors.bytes(), vectors.n, 1, nullptr, 0, &token};
   CHECK_THROWS_AS(scan(vectors.view(), batch, 0, {answer.slots.data(), answer.distances.data()}), Cancelled);
 }
 

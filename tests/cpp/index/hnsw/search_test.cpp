@@ -52,6 +52,27 @@ RowSet every(std::size_t step) {
   return RowSet::from_slots(slots, kRows);
 }
 
+TEST_CASE("values that every dtype holds have the same graph and the same answers in each") {
+  for (const Metric metric : kMetrics) {
+    const Vectors vectors = testing::integer_vectors(metric, 600, kDim, 1);
+    const Vectors queries = testing::integer_vectors(metric, 20, kDim, 2);
+    Hnsw graph({kDim, metric, 8, 40, 42});
+    testing::extend(graph, vectors.view());
+    const RowSet rows = RowSet::from_range(100, 400, vectors.n);
+    const Answer expected = search_graph(graph, vectors.view(), queries, {.rows = &rows}, with_ef(40));
+    for (const Dtype dtype : testing::kDtypes) {
+      CAPTURE(name_of(metric));
+      CAPTURE(name_of(dtype));
+      const testing::StoredVectors stored(vectors, dtype);
+      Hnsw own({kDim, metric, 8, 40, 42});
+      testing::extend(own, stored.view());
+      for (Slot slot = 0; slot < stored.n; slot += 50) CHECK(own.neighbors(slot, 0) == graph.neighbors(slot, 0));
+      const testing::StoredVectors asked(queries, dtype);
+      CHECK((search_graph(own, stored.view(), asked, {.rows = &rows}, with_ef(40)) == expected));
+    }
+  }
+}
+
 TEST_CASE("recall on clustered rows is above its floor, and distances are far below a scan's") {
   const double floors[] = {0.99, 0.99, 0.95};
   for (const Metric metric : kMetrics) {
@@ -249,7 +270,7 @@ TEST_CASE("a cancelled search ends, and the graph answers the next one") {
   CancelToken token;
   token.cancel();
   Answer answer(w.queries.n, 10);
-  const QueryBatch batch{w.queries.values.data(), w.queries.n, 10, nullptr, 0, &token};
+  const QueryBatch batch{w.queries.bytes(), w.queries.n, 10, nullptr, 0, &token};
   const Answers out{answer.slots.data(), answer.distances.data()};
   CHECK_THROWS_AS(w.graph.search(w.vectors.view(), batch, with_ef(20), out), Cancelled);
   CHECK((w.search({}, with_ef(20)) == before));

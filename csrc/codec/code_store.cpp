@@ -1,0 +1,313 @@
+#include "codec/code_store.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+#include "base/thread_pool.h"
+#include "core/dimensions.h"
+#include "core/sample.h"
+
+namespace vdb {
+namespace {
+
+// Encoded per turn of a thread: a chunk of vectors stays in the second-level cache.
+constexpr std::size_t kChunkBytes = std::size_t{1} << 19;
+constexpr std::size_t kMinChunkRows = 16;
+constexpr std::size_t kMaxChunkRows = 256;
+// A sample large enough for every codebook (256 centroids want some 100 rows each) that stays a small part of memory:
+// of the widest vectors it has 512 rows.
+constexpr std::size_t kMaxSampleRows = 32'768;
+constexpr std::size_t kSampleBytes = std::size_t{128} << 20;
+// A codec that saw less than a full sample is trained again once there are this many times the rows.
+constexpr std::size_t kRetrainGrowth = 4;
+
+std::size_t sample_size(std::size_t dim) { return std::min(kSampleBytes / (dim * sizeof(float)), kMaxSampleRows); }
+
+// The "params" section, as io/FORMAT.md lists it.
+struct Record {
+  std::uint32_t kind;
+  std::uint32_t dim;
+  std::uint32_t metric;
+  std::uint32_t stride;
+  std::uint32_t bits;
+  std::uint32_t m;
+  std::uint32_t opq;
+  std::uint32_t zero;
+  std::uint64_t seed;
+  std::uint64_t covered;
+  std::uint64_t trained_on;
+};
+static_assert(sizeof(Record) == 56);
+
+InvalidArgument unknown_kind(CodecKind kind) {
+  return InvalidArgument("unknown kind of codes " + std::to_string(static_cast<std::uint32_t>(kind)));
+}
+
+Codec read_codec(CodecKind kind, Bytes bytes) {
+  switch (kind) {
+    case CodecKind::kSq8: return ScalarQuantizer::deserialize(bytes);
+    case CodecKind::kRabitq: return Rabitq::deserialize(bytes);
+    case CodecKind::kPq: return ProductQuantizer::deserialize(bytes);
+    case CodecKind::kProjection: return Projection::deserialize(bytes);
+  }
+  throw unknown_kind(kind);
+}
+
+// Whether float32 products of stored vectors with this 1/length keep what the angle says.
+bool has_clear_direction(float inverse) {
+  constexpr float kLeast = 0x1p-40F;
+  constexpr float kGreatest = 0x1p40F;
+  return inverse >= kLeast && inverse <= kGreatest;
+}
+
+// Rows and queries have length 1 under cosine, so codes need not know it.
+Metric code_metric(Metric metric) { return metric == Metric::kL2 ? Metric::kL2 : Metric::kInnerProduct; }
+
+void require(const Container& file, const char* section, bool holds, std::uint64_t expected, std::uint64_t found) {
+  if (!holds) throw Corrupted({file.path(), section, 0, std::to_string(expected), std::to_string(found)});
+}
+
+Record read_record(const Container& file) {
+  constexpr auto kLastKind = static_cast<std::uint32_t>(CodecKind::kProjection);
+  constexpr auto kLastMetric = static_cast<std::uint32_t>(Metric::kInnerProduct);
+  const Bytes bytes = file.section("params");
+  const auto check = [&](bool holds, std::uint64_t expected, std::uint64_t found) {
+    require(file, "params", holds, expected, found);
+  };
+  check(bytes.size() == sizeof(Record), sizeof(Record), bytes.size());
+  Record record;
+  std::memcpy(&record, bytes.data(), sizeof record);
+  if (record.kind > kLastKind) {
+    throw Corrupted({file.path(), "params", 0, "a kind", unknown_kind(static_cast<CodecKind>(record.kind)).what()});
+  }
+  check(record.metric <= kLastMetric, kLastMetric, record.metric);
+  check(record.opq <= 1, 1, record.opq);
+  check(record.zero == 0, 0, record.zero);
+  check(record.covered <= kMaxSlots, kMaxSlots, record.covered);
+  const bool possible = record.covered == 0 ? record.trained_on == 0 : record.trained_on >= 1;
+  check(possible && record.trained_on <= record.covered, record.covered, record.trained_on);
+  return record;
+}
+
+// The bytes of a record of `codec`, which must be the codec of such vectors.
+template <class Concrete>
+std::size_t checked_stride(const Container& file, const Record& record, const Concrete& codec) {
+  const auto metric = static_cast<std::uint32_t>(code_metric(static_cast<Metric>(record.metric)));
+  const auto found = static_cast<std::uint32_t>(codec.metric());
+  require(file, "codec", codec.dim() == record.dim, record.dim, codec.dim());
+  require(file, "codec", found == metric, metric, found);
+  return codec.record_bytes();
+}
+
+Codec train_codec(const CodeParams& params, const TrainingRows& sample, std::size_t threads, CancelToken* cancel) {
+  const Metric metric = code_metric(params.metric);
+  switch (params.kind) {
+    case CodecKind::kSq8: return ScalarQuantizer::train(sample, {metric}, cancel);
+    case CodecKind::kRabitq: {
+      RabitqParams rabitq;
+      rabitq.metric = metric;
+      rabitq.bits = params.bits;
+      rabitq.seed = params.seed;
+      rabitq.threads = threads;
+      return Rabitq::train(sample, rabitq, cancel);
+    }
+    case CodecKind::kPq: {
+      ProductQuantizerParams pq{.metric = metric, .m = params.m};
+      pq.nbits = params.bits;
+      pq.opq = params.opq;
+      pq.seed = params.seed;
+      pq.threads = threads;
+      return ProductQuantizer::train(sample, pq, cancel);
+    }
+    case CodecKind::kProjection: {
+      VDB_CHECK(params.find_basis, "projection needs a function that finds the basis");
+      const Basis basis = params.find_basis(sample);
+      VDB_CHECK(basis.directions.size() == basis.width * sample.dim, "the basis must be (width, dim)");
+      return Projection::from_basis(basis.directions.data(), basis.width, sample.dim, {metric, basis.lossless});
+    }
+  }
+  throw unknown_kind(params.kind);
+}
+
+}  // namespace
+
+struct CodeStore::Work {
+  const VectorView& view;
+  const CodeExtend& options;
+};
+
+void to_code_space(const VectorView& view, Slot slot, float inverse, float* out) noexcept {
+  read_row(view, slot, out);
+  if (view.metric != Metric::kCosine) return;
+  if (!has_clear_direction(inverse)) {
+    std::fill_n(out, view.dim, std::numeric_limits<float>::quiet_NaN());
+    return;
+  }
+  for (std::size_t d = 0; d < view.dim; ++d) out[d] = static_cast<float>(double{out[d]} * double{inverse});
+}
+
+CodeStore::CodeStore(const CodeParams& params) : params_(params) {
+  VDB_CHECK(params.dim >= 1 && params.dim <= kMaxDim,
+            "a vector has 1 to " + std::to_string(kMaxDim) + " dimensions, got " + std::to_string(params.dim));
+}
+
+void CodeStore::extend(const VectorView& view, const CodeExtend& options) {
+  VDB_CHECK(view.dim == params_.dim && view.metric == params_.metric, "the codes are of other vectors");
+  VDB_CHECK(options.rows == nullptr || options.rows->size() == view.n, "the row set does not cover the vectors");
+  VDB_CHECK(view.n <= kMaxSlots, "codes cover at most 2147483647 slots, got " + std::to_string(view.n));
+  const std::lock_guard lock(writer_);
+  Snapshot next = snapshot();
+  if (view.n <= next.covered) return;
+  const Work work{view, options};
+  const std::size_t sample = sample_size(view.dim);
+  const std::size_t rows = options.rows != nullptr ? options.rows->count() : view.n;
+  const bool saw_few = next.trained_on < sample && rows >= std::min(sample, kRetrainGrowth * next.trained_on);
+  if (!next.codec || saw_few) {
+    if (!train(work, next)) return;
+    next.covered = 0;
+    next.buffer = nullptr;
+  }
+  const std::size_t bytes = view.n * next.stride;
+  auto buffer = std::const_pointer_cast<AlignedBuffer<std::uint8_t>>(next.buffer);
+  if (!buffer || buffer->size() < bytes) {
+    // Room for as many again: searches keep the old records until they end.
+    const std::size_t room = buffer ? std::max(bytes, next.covered * next.stride * 2) : bytes;
+    auto larger = std::make_shared<AlignedBuffer<std::uint8_t>>(room, std::uint8_t{0});
+    if (buffer) std::copy_n(buffer->data(), next.covered * next.stride, larger->data());
+    buffer = std::move(larger);
+  }
+  encode(*next.codec, work, *buffer, next.covered);
+  next.buffer = std::move(buffer);
+  next.covered = view.n;
+  next.metric = params_.metric;
+  const std::lock_guard snapshot_lock(snapshot_mutex_);
+  std::swap(snapshot_, next);  // the old records are freed outside the lock
+}
+
+bool CodeStore::train(const Work& work, Snapshot& into) const {
+  const VectorView& view = work.view;
+  const RowSet* const allowed = work.options.rows;
+  const std::vector<Slot> slots = allowed != nullptr ? allowed->to_slots() : RowSet::all(view.n).to_slots();
+  const std::vector<std::size_t> chosen = sample_rows(slots.size(), sample_size(view.dim), params_.seed);
+  std::vector<float> rows(chosen.size() * view.dim);
+  std::size_t n = 0;
+  for (const std::size_t i : chosen) {
+    const float inverse = view.metric == Metric::kCosine ? view.inverse_norms[slots[i]] : 1.0F;
+    if (has_clear_direction(inverse)) to_code_space(view, slots[i], inverse, rows.data() + n++ * view.dim);
+  }
+  if (n == 0) return false;
+  into.codec = std::make_shared<const Codec>(
+      train_codec(params_, {rows.data(), n, view.dim}, work.options.threads, work.options.cancel));
+  into.stride = std::visit([](const auto& codec) { return codec.record_bytes(); }, *into.codec);
+  into.trained_on = slots.size();
+  return true;
+}
+
+void CodeStore::encode(const Codec& codec, const Work& work, AlignedBuffer<std::uint8_t>& into,
+                       std::size_t begin) const {
+  const VectorView& view = work.view;
+  const std::size_t total = view.n - begin;
+  std::visit(
+      [&](const auto& concrete) {
+        const std::size_t stride = concrete.record_bytes();
+        std::atomic<std::size_t> done{0};
+        const std::size_t grain = std::clamp(kChunkBytes / (view.dim * sizeof(float)), kMinChunkRows, kMaxChunkRows);
+        parallel_for({total, grain, work.options.threads}, [&](const Chunk& chunk) {
+          if (work.options.cancel->poll()) throw Cancelled();
+          const std::size_t n = chunk.end - chunk.begin;
+          std::vector<float> rows(n * view.dim);
+          for (std::size_t i = 0; i < n; ++i) {
+            const Slot slot = static_cast<Slot>(begin + chunk.begin + i);
+            const float inverse = view.metric == Metric::kCosine ? view.inverse_norms[slot] : 1.0F;
+            to_code_space(view, slot, inverse, rows.data() + i * view.dim);
+          }
+          std::uint8_t* const records = into.data() + (begin + chunk.begin) * stride;
+          if constexpr (requires { concrete.encode_block(rows.data(), n, records); }) {
+            concrete.encode_block(rows.data(), n, records);
+          } else {
+            for (std::size_t i = 0; i < n; ++i) concrete.encode(rows.data() + i * view.dim, records + i * stride);
+          }
+          const std::size_t encoded = done.fetch_add(n) + n;
+          if (chunk.worker == 0 && work.options.progress && encoded < total) work.options.progress(encoded, total);
+        });
+      },
+      codec);
+  // The last chunk may be another worker's.
+  if (work.options.progress) work.options.progress(total, total);
+}
+
+CodeStore::Snapshot CodeStore::snapshot() const {
+  const std::lock_guard lock(snapshot_mutex_);
+  return snapshot_;
+}
+
+std::size_t CodeStore::memory_bytes() const {
+  const Snapshot now = snapshot();
+  const std::size_t records = now.buffer ? now.buffer->bytes() : 0;
+  return records + (now.codec ? std::visit([](const auto& codec) { return codec.memory_bytes(); }, *now.codec) : 0);
+}
+
+std::uint64_t CodeStore::save(const std::string& path, Bytes identity) const {
+  const Snapshot now = snapshot();
+  const Record record{static_cast<std::uint32_t>(params_.kind),
+                      static_cast<std::uint32_t>(params_.dim),
+                      static_cast<std::uint32_t>(params_.metric),
+                      static_cast<std::uint32_t>(now.stride),
+                      static_cast<std::uint32_t>(params_.bits),
+                      static_cast<std::uint32_t>(params_.m),
+                      params_.opq ? 1U : 0U,
+                      0,
+                      params_.seed,
+                      now.covered,
+                      now.trained_on};
+  std::vector<unsigned char> codec;  // empty where nothing is covered yet
+  if (now.codec) codec = std::visit([](const auto& concrete) { return concrete.serialize(); }, *now.codec);
+  const std::array<Section, 3> sections{
+      Section{"params", bytes_of(std::span<const Record>(&record, 1))},
+      Section{"codec", codec},
+      Section{"records", now.buffer ? Bytes{now.buffer->data(), now.covered * now.stride} : Bytes{}},
+  };
+  return write_container(path, identity, sections);
+}
+
+std::unique_ptr<CodeStore> CodeStore::load(const std::string& path, FindBasis find_basis) {
+  const Container file = Container::read(path);
+  const Record record = read_record(file);
+  std::unique_ptr<CodeStore> store;
+  Snapshot loaded;
+  try {
+    store = std::make_unique<CodeStore>(CodeParams{static_cast<CodecKind>(record.kind), record.dim,
+                                                   static_cast<Metric>(record.metric), record.seed, record.bits,
+                                                   record.m, record.opq != 0, std::move(find_basis)});
+    if (const Bytes codec = file.section("codec"); record.covered != 0) {
+      loaded.codec = std::make_shared<const Codec>(read_codec(store->params_.kind, codec));
+    } else {
+      require(file, "codec", codec.empty(), 0, codec.size());
+    }
+  } catch (const InvalidArgument& reason) {
+    throw Corrupted({path, "codec", 0, "a codec", reason.what()});
+  }
+  if (loaded.codec) {
+    loaded.stride = std::visit([&](const auto& codec) { return checked_stride(file, record, codec); }, *loaded.codec);
+  }
+  require(file, "params", loaded.stride == record.stride, loaded.stride, record.stride);
+  const Bytes records = file.section("records");
+  const std::size_t expected = record.covered * record.stride;
+  require(file, "records", records.size() == expected, expected, records.size());
+  auto buffer = std::make_shared<AlignedBuffer<std::uint8_t>>(records.size(), std::uint8_t{0});
+  std::copy(records.begin(), records.end(), buffer->data());
+  loaded.buffer = std::move(buffer);
+  loaded.covered = record.covered;
+  loaded.trained_on = record.trained_on;
+  loaded.metric = store->params_.metric;
+  store->snapshot_ = std::move(loaded);
+  store->identity_.assign(file.identity().begin(), file.identity().end());
+  return store;
+}
+
+}  // namespace vdb

@@ -1,0 +1,215 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "codec/rabitq.h"
+#include "core/code_packing.h"
+
+namespace vdb {
+namespace {
+
+// The search for the scale at which rounding to the grid keeps the direction best, where 1 maps the greatest coordinate
+// to the end of the grid. Few bits gain from cutting off the greatest coordinates, many bits do not: for Gaussian ones
+// the best scale is 0.92 to 1.1 at 8 bits, up to 2.4 at 2. Coarse steps over all of it, then fine ones around the best;
+// what is lost stays within a hundredth of the least that can be.
+constexpr float kLeastScale = 0.92F;
+constexpr float kCoarseStep = 1.06F;
+constexpr int kCoarseSteps = 17;
+constexpr float kFineStep = 1.01F;
+constexpr int kFineSteps = 12;   // two coarse ones
+constexpr int kRefinements = 2;  // more seldom change a coordinate
+
+// Of a code y of magnitudes a: <y, a> and |y|^2.
+struct Fit {
+  float product;
+  float norm_squared;
+
+  float cosine_squared() const noexcept { return product * product / norm_squared; }  // times |a|^2
+};
+
+// A magnitude's place in the grid, whose values are half above it.
+float level_of(float magnitude, float scale, float top) noexcept {
+  return std::min(static_cast<float>(static_cast<int>(magnitude * scale)), top);
+}
+
+// `n` is a multiple of kCodeBlock.
+Fit fit(const float* magnitudes, std::size_t n, float scale, float top) noexcept {
+  constexpr std::size_t kLanes = 16;  // partial sums, so that the compiler can use its registers
+  float products[kLanes] = {};
+  float squares[kLanes] = {};
+  for (std::size_t i = 0; i < n; i += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      const float value = level_of(magnitudes[i + j], scale, top) + 0.5F;
+      products[j] += value * magnitudes[i + j];
+      squares[j] += value * value;
+    }
+  }
+  Fit sum{0, 0};
+  for (std::size_t j = 0; j < kLanes; ++j) {
+    sum.product += products[j];
+    sum.norm_squared += squares[j];
+  }
+  return sum;
+}
+
+// The scale of the best code found. A code is the rounding of its own least-squares scale |y|^2 / <y, a> or can be
+// improved by it: the last step.
+float best_scale(const std::vector<float>& magnitudes, float top) noexcept {
+  float best = kLeastScale * (top + 1);
+  Fit best_fit = fit(magnitudes.data(), magnitudes.size(), best, top);
+  const auto consider = [&](float scale) {
+    const Fit next = fit(magnitudes.data(), magnitudes.size(), scale, top);
+    if (!(next.cosine_squared() > best_fit.cosine_squared())) return false;
+    best = scale;
+    best_fit = next;
+    return true;
+  };
+  float scale = best;
+  for (int i = 0; i < kCoarseSteps; ++i) consider(scale *= kCoarseStep);
+  scale = best / kCoarseStep;
+  for (int i = 0; i < kFineSteps; ++i) consider(scale *= kFineStep);
+  for (int i = 0; i < kRefinements && consider(best_fit.norm_squared / best_fit.product); ++i) {
+  }
+  return best;
+}
+
+}  // namespace
+
+std::size_t Rabitq::nearest_centroid(const float* rotated) const {
+  std::vector<float> distances(n_centroids());
+  kernels().distance_f32.l2_squared.block(rotated, centroids_.data(), n_centroids(), padded(), distances.data());
+  return static_cast<std::size_t>(std::min_element(distances.begin(), distances.end()) - distances.begin());
+}
+
+Rabitq::Residual Rabitq::residual_of(const float* row, std::size_t centroid, std::vector<float> rotated) const {
+  Residual residual{std::move(rotated), centroids_.data() + centroid * padded(), 0, 0, 0};
+  for (std::size_t i = 0; i < padded(); ++i) {
+    const float value = residual.values[i] -= residual.centroid[i];
+    residual.norm_squared += double{value} * double{value};
+    residual.greatest = std::max(residual.greatest, std::abs(double{value}));
+    residual.centre_term += double{value} * double{residual.centroid[i]};
+  }
+  for (std::size_t d = 0; d < dim(); ++d) {
+    residual.centre_term += (double{row[d]} - double{mean_[d]}) * double{mean_[d]};
+  }
+  return residual;
+}
+
+// A sign stands for +-1/2, so that it is also the first bit of a longer code.
+Rabitq::Products Rabitq::encode_signs(const Residual& residual, std::uint8_t* record) const {
+  std::vector<std::uint8_t> signs(padded());
+  Products code{0, 0, 0.25 * static_cast<double>(padded())};
+  for (std::size_t i = 0; i < padded(); ++i) {
+    const double value = double{residual.values[i]};
+    signs[i] = value >= 0 ? 1 : 0;
+    code.residual += 0.5 * std::abs(value);
+    code.centroid += (value >= 0 ? 0.5 : -0.5) * double{residual.centroid[i]};
+  }
+  pack_codes(signs.data(), padded(), 1, record);
+  return code;
+}
+
+Rabitq::Products Rabitq::encode_parts(const Residual& residual, std::uint8_t* record) const {
+  const auto top = static_cast<std::uint8_t>((1U << (params_.bits - 1)) - 1U);
+  std::vector<float> magnitudes(padded());
+  for (std::size_t i = 0; i < padded(); ++i) {
+    magnitudes[i] = static_cast<float>(std::abs(double{residual.values[i]}) / residual.greatest);
+  }
+  const float scale = best_scale(magnitudes, static_cast<float>(top));
+  std::vector<std::uint8_t> values(padded());
+  Products code{0, 0, 0};
+  for (std::size_t i = 0; i < padded(); ++i) {
+    const auto level = static_cast<std::uint8_t>(level_of(magnitudes[i], scale, static_cast<float>(top)));
+    const bool positive = residual.values[i] >= 0;
+    values[i] = positive ? level : static_cast<std::uint8_t>(top - level);
+    const double value = positive ? level + 0.5 : -(level + 0.5);
+    code.residual += value * double{residual.values[i]};
+    code.centroid += value * double{residual.centroid[i]};
+    code.norm_squared += value * value;
+  }
+  std::vector<std::uint8_t> cut(padded());
+  for (const Part& part : parts().subspan(1)) {
+    const unsigned mask = (1U << part.bits) - 1U;
+    for (std::size_t i = 0; i < padded(); ++i) {
+      cut[i] = static_cast<std::uint8_t>(static_cast<unsigned>(values[i]) >> part.shift & mask);
+    }
+    pack_codes(cut.data(), padded(), part.bits, record + part.offset);
+  }
+  return code;
+}
+
+// The factors of algorithm 1 in the papers; both centroid products are of centred vectors, since the query is.
+Rabitq::Factors Rabitq::factors_of(const Products& code, const Residual& residual) const {
+  const double scale = residual.norm_squared / code.residual;
+  const double cosine_squared = code.residual * code.residual / (code.norm_squared * residual.norm_squared);
+  const double tangent = std::sqrt(std::max(1 - cosine_squared, 0.0) / cosine_squared);
+  const double error = std::sqrt(residual.norm_squared) * tangent * spread() * double{params_.epsilon0};
+  if (l2()) {
+    return {static_cast<float>(residual.norm_squared + 2 * scale * code.centroid), static_cast<float>(-2 * scale),
+            static_cast<float>(2 * error)};
+  }
+  return {static_cast<float>(scale * code.centroid - residual.centre_term), static_cast<float>(-scale),
+          static_cast<float>(error)};
+}
+
+void Rabitq::store(const SignFactors& signs, const Factors& full, std::uint8_t* record) const {
+  std::memcpy(record + sign_bytes(), &signs, sizeof signs);
+  if (!signs_only()) std::memcpy(record + record_bytes_ - sizeof full, &full, sizeof full);
+}
+
+void Rabitq::encode(const float* row, std::uint8_t* record) const {
+  std::vector<float> rotated(padded());
+  rotate(row, rotated.data());
+  const std::size_t centroid = nearest_centroid(rotated.data());
+  const Residual residual = residual_of(row, centroid, std::move(rotated));
+  SignFactors signs{{}, 0, static_cast<std::uint16_t>(centroid)};
+  if (!(residual.norm_squared > 0) || !std::isfinite(residual.norm_squared)) {
+    // The centroid itself; or a row too long for float32, of which nothing is known.
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    const bool exact = residual.norm_squared == 0;
+    signs.factors.add = !exact ? kInfinity : l2() ? 0.0F : static_cast<float>(-residual.centre_term);
+    signs.factors.error = exact ? 0.0F : kInfinity;
+    std::memset(record, 0, record_bytes_);
+    store(signs, signs.factors, record);
+    return;
+  }
+  signs.factors = factors_of(encode_signs(residual, record), residual);
+  std::size_t ones = 0;
+  for (const float value : residual.values) ones += value >= 0 ? 1U : 0U;
+  // All signs set in 65,536 dimensions would be one too many: a part in 65,536 of a product is no loss.
+  signs.ones = static_cast<std::uint16_t>(std::min<std::size_t>(ones, std::numeric_limits<std::uint16_t>::max()));
+  store(signs, signs_only() ? Factors{} : factors_of(encode_parts(residual, record), residual), record);
+}
+
+void Rabitq::decode(const std::uint8_t* record, float* row) const {
+  std::vector<std::uint8_t> values(padded());
+  std::vector<std::uint8_t> part_values(padded());
+  for (const Part& part : parts()) {
+    unpack_codes(record + part.offset, padded(), part.bits, part_values.data());
+    for (std::size_t i = 0; i < padded(); ++i) {
+      values[i] = static_cast<std::uint8_t>(values[i] + (part_values[i] << part.shift));
+    }
+  }
+  const double middle = (std::exp2(static_cast<double>(params_.bits)) - 1) / 2;
+  double norm_squared = 0;
+  for (const std::uint8_t value : values) norm_squared += (value - middle) * (value - middle);
+  // The rescale is that of an unbiased product; the nearest multiple of the code is shorter by the squared cosine.
+  const Factors factors = signs_only() ? sign_factors(record).factors : full_factors(record);
+  const double unit = l2() ? 2.0 : 1.0;
+  const double scale = -double{factors.rescale} / unit;
+  const double beside = double{factors.error} / (unit * spread() * double{params_.epsilon0});
+  const double sine_squared = beside * beside / (scale * scale * norm_squared);
+  const double step = std::isfinite(sine_squared) ? scale * (1 - sine_squared) : 0.0;
+  const float* const centroid =
+      centroids_.data() + std::min<std::size_t>(sign_factors(record).centroid, n_centroids() - 1) * padded();
+  std::vector<float> rotated(padded());
+  for (std::size_t i = 0; i < padded(); ++i) {
+    rotated[i] = static_cast<float>(double{centroid[i]} + step * (values[i] - middle));
+  }
+  rotation_.inverse(rotated.data(), rotated.data());
+  for (std::size_t d = 0; d < dim(); ++d) row[d] = mean_[d] + rotated[d];
+}
+
+}  // namespace vdb

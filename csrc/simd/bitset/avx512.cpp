@@ -1,0 +1,43 @@
+// Bitmaps in 512-bit registers. Counting looks up nibbles (Mula, Kurz and Lemire 2018).
+#include <immintrin.h>
+
+#include "simd/tables.h"
+
+namespace vdb::avx512 {
+namespace {
+
+#include "simd/bitset/compress_list.h"
+#include "simd/bitset/driver.h"
+
+struct Simd {
+  using Register = __m512i;
+  static constexpr std::size_t kWords = 8;
+
+  static __m512i zero() noexcept { return _mm512_setzero_si512(); }
+  static __m512i load(const std::uint64_t* p) noexcept { return _mm512_loadu_si512(p); }
+  static void store(std::uint64_t* p, __m512i x) noexcept { _mm512_storeu_si512(p, x); }
+  static __m512i bit_and(__m512i a, __m512i b) noexcept { return _mm512_and_si512(a, b); }
+  static __m512i bit_or(__m512i a, __m512i b) noexcept { return _mm512_or_si512(a, b); }
+  static __m512i bit_andnot(__m512i a, __m512i b) noexcept { return _mm512_andnot_si512(b, a); }
+
+  static __m512i count(__m512i sums, __m512i x) noexcept {
+    const __m512i bits_of_nibble =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    const __m512i nibble = _mm512_set1_epi8(0x0f);
+    const __m512i low = _mm512_shuffle_epi8(bits_of_nibble, _mm512_and_si512(x, nibble));
+    const __m512i high = _mm512_shuffle_epi8(bits_of_nibble, _mm512_and_si512(_mm512_srli_epi16(x, 4), nibble));
+    return _mm512_add_epi64(sums, _mm512_sad_epu8(_mm512_add_epi8(low, high), _mm512_setzero_si512()));
+  }
+
+  static std::size_t reduce(__m512i sums) noexcept { return static_cast<std::size_t>(_mm512_reduce_add_epi64(sums)); }
+
+  static std::uint32_t* list_word(std::uint64_t bits, std::uint32_t first, std::uint32_t* out) noexcept {
+    return compress_list(bits, first, out);
+  }
+};
+
+}  // namespace
+
+extern const BitsetKernels kBitset = table<Simd>();
+
+}  // namespace vdb::avx512

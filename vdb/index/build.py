@@ -1,0 +1,78 @@
+"""From a spec to an index in memory: what it leaves open is decided here, and every kind is made and loaded here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+
+from vdb import _core
+from vdb.dtypes import shown
+from vdb.errors import InvalidState
+from vdb.index.spec import HNSW, Flat
+from vdb.index.spectrum import rank_at_most, spectrum
+from vdb.index.view import measurable
+from vdb.types import VectorColumn
+
+if TYPE_CHECKING:
+    from vdb.index.spec import Spec
+    from vdb.storage.state import IndexRecord, TableState
+    from vdb.types import FloatMatrix, Metric
+
+Built: TypeAlias = _core.Hnsw | _core.Codes
+
+_KINDS: Final[dict[str, type[HNSW | Flat]]] = {"hnsw": HNSW, "flat": Flat}
+
+_SAMPLE_ROWS: Final = 8192  # that show whether a projection is narrower than a byte a dimension
+_SAMPLE_VALUES: Final = 2**25  # at most, which is 128 MiB of float32: above 4,096 dimensions fewer rows have to do
+_BYTES_PER_COORDINATE: Final = 4
+
+
+def settled(spec: Spec, state: TableState, column: str) -> Spec:
+    """The spec with the codes that suit the vectors where it leaves them open."""
+    if not isinstance(spec, Flat) or spec.codes != "auto":
+        return spec
+    sample = _sample(spec, state, column)
+    # sq8 takes a byte a dimension and so does the narrowest dtype: what saves bytes beside one does beside the other.
+    narrow = len(sample) > 0 and rank_at_most(sample, sample.shape[1] // _BYTES_PER_COORDINATE)
+    return replace(spec, codes="projection" if narrow else "sq8")
+
+
+def _sample(spec: Flat, state: TableState, column: str) -> FloatMatrix:
+    """Rows as the codes will be trained on: of those that have a distance, at length 1 for cosine."""
+    declared = state.schema.by_name[column]
+    assert isinstance(declared, VectorColumn)
+    metric = spec.metric or declared.metric
+    slots = measurable(state, column, metric).to_slots()
+    count = min(len(slots), _SAMPLE_ROWS, max(1, _SAMPLE_VALUES // declared.dim))
+    slots = slots[np.sort(np.random.default_rng(spec.seed).choice(len(slots), count, replace=False))]
+    vectors = state.vectors[column]
+    sample: FloatMatrix = shown(vectors.data[slots], declared.dtype).astype(np.float32)
+    if metric == "cosine":
+        sample *= vectors.inverse_norms()[slots, None]
+    return sample
+
+
+def make(record: IndexRecord, dim: int) -> Built:
+    """The index of a record, of no rows yet."""
+    spec = _kind(record)(**record.params)  # type: ignore[arg-type]
+    metric: Metric = record.params["metric"]  # type: ignore[assignment]
+    if isinstance(spec, HNSW):
+        return _core.Hnsw(dim, metric, spec.M, spec.ef_construction, spec.seed)
+    return _core.Codes(dim, metric, spec.codes, spec.seed, spectrum=spectrum)
+
+
+def load(record: IndexRecord, path: str) -> Built:
+    """The index of a snapshot."""
+    return _core.Hnsw.load(path) if _kind(record) is HNSW else _core.Codes.load(path, spectrum)
+
+
+def _kind(record: IndexRecord) -> type[HNSW | Flat]:
+    kind = _KINDS.get(record.kind)
+    if kind is None:
+        raise InvalidState(
+            f"Index {record.name} of table {record.table} is of kind {record.kind!r}, which this vdb does not know."
+            " Fix: open the database with a newer vdb, or drop the index."
+        )
+    return kind

@@ -1,0 +1,28 @@
+"""The vectors of a column as an index or a scan sees them: bound to a metric, and which of them have a distance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vdb import _core
+
+if TYPE_CHECKING:
+    from vdb.storage.state import TableState
+    from vdb.types import Metric
+
+
+def vector_view(state: TableState, column: str, metric: Metric) -> _core.VectorView:
+    """The vectors of a table state bound to a metric."""
+    vectors = state.vectors[column]
+    return _core.VectorView(vectors.data, metric, vectors.inverse_norms() if metric == "cosine" else None)
+
+
+def measurable(state: TableState, column: str, metric: Metric) -> _core.RowSet:
+    """The live rows whose vector has a distance: it is there and, for cosine, has a direction."""
+    vectors = state.vectors[column]
+    rows = state.live if vectors.present is None else state.live & vectors.present
+    if metric == "cosine":
+        rows = rows & _core.RowSet.from_bools(np.isfinite(vectors.inverse_norms()))
+    return rows
