@@ -149,12 +149,13 @@ def gather(repetitions: int) -> str:
     codes = rng.integers(0, 2**63, (GATHER_CODES, words), np.uint64)
     planes = rng.integers(0, 2**63, (4, words), np.uint64)
     slots = rng.permutation(GATHER_CODES).astype(np.uint32)
+    read = GATHER_CODES / seconds(lambda: _core.testing.gather_words(codes, slots), repetitions) / 1e6
     rates = {}
     for ahead in (4, 8, 16, 32):
         spent = seconds(lambda ahead=ahead: _core.testing.gather_bits(planes, codes, slots, ahead), repetitions)  # type: ignore[misc]
         rates[ahead] = GATHER_CODES / spent / 1e6
     each = ", ".join(f"{rate:.1f} ({ahead} ahead)" for ahead, rate in rates.items())
-    return f"1-bit codes of {GATHER_DIM} dimensions gathered at random, million a second: {each}"
+    return f"1-bit codes of {GATHER_DIM} dimensions gathered at random, million a second: {each}; only read: {read:.1f}"
 
 
 def main() -> None:

@@ -313,13 +313,8 @@ void Projection::Query::estimate_x4(const std::uint8_t* const* records, Estimate
 }
 
 void Projection::Query::estimate_block(const CodeRows& records, Estimate* out) const noexcept {
-  const auto record = [&](std::size_t i) { return records.data + i * records.stride; };
-  std::size_t i = 0;
-  for (; i + 4 <= records.n; i += 4) {
-    const std::uint8_t* const four[4] = {record(i), record(i + 1), record(i + 2), record(i + 3)};
-    estimate_x4(four, out + i);
-  }
-  for (; i < records.n; ++i) out[i] = estimate(record(i));
+  // One after the other: four records side by side are read at a third of the bandwidth of memory.
+  for (std::size_t i = 0; i < records.n; ++i) out[i] = estimate(records.data + i * records.stride);
 }
 
 bool Projection::Query::within(const std::uint8_t* record, float threshold, Estimate& out,

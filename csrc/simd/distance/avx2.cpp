@@ -68,7 +68,6 @@ __m128i load_first_bytes(const Value* p, std::size_t n) noexcept {
 }
 
 struct Float16 : Floats {
-  static constexpr bool kAlone = false;
   using Value = std::uint16_t;
   static __m256 load(const std::uint16_t* p) noexcept { return _mm256_cvtph_ps(load_bytes(p)); }
   static __m256 load_first(const std::uint16_t* p, std::size_t n) noexcept {

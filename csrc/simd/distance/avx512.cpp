@@ -56,7 +56,6 @@ struct Float32 : Floats {
 };
 
 struct Float16 : Floats {
-  static constexpr bool kAlone = false;
   using Value = std::uint16_t;
   static __m512 load(const std::uint16_t* p) noexcept { return _mm512_cvtph_ps(_mm256_loadu_epi16(p)); }
   static __m512 load_first(const std::uint16_t* p, std::size_t n) noexcept {

@@ -124,6 +124,10 @@ void lookup8_block(const float* table, const CodeRows& codes, std::size_t m, flo
 
 constexpr std::size_t kBlockRows = 32;
 constexpr std::size_t kTable4 = 16;  // entries of a 4-bit sub-quantiser
+constexpr std::size_t kPairsPerLine = 64 / kBlockRows;
+// Groups of blocks from the one that is read to the one that is asked for: the hardware does not see blocks side by
+// side as one stream.
+constexpr std::size_t kBlocksAhead = 2;
 
 template <class Scan, std::size_t kBlocks>
 void scan_blocks(const std::uint8_t* table, const std::uint8_t* blocks, std::size_t m, std::uint16_t* out) noexcept {
@@ -132,6 +136,11 @@ void scan_blocks(const std::uint8_t* table, const std::uint8_t* blocks, std::siz
   const std::size_t pairs = m / 2;
   for (std::size_t j = 0; j < pairs; ++j) {
     const auto tables = Scan::tables(table + 2 * j * kTable4);
+    if (j % kPairsPerLine == 0) {
+      for (std::size_t b = 0; b < kBlocks; ++b) {
+        __builtin_prefetch(blocks + ((b + kBlocksAhead * kBlocks) * pairs + j) * kBlockRows, 0, 2);
+      }
+    }
     for (std::size_t b = 0; b < kBlocks; ++b) {
       Scan::add(sums[b], tables, blocks + (b * pairs + j) * kBlockRows);
     }
