@@ -117,7 +117,21 @@ class CodeScan {
   BoundedCandidates& candidates(std::size_t q) { return candidates_[q]; }
 
  private:
+  // Whether an estimate can be abandoned as soon as it is beyond the threshold.
+  static constexpr bool kAbandons = requires(const typename Codec::Query& query, Estimate& estimate,
+                                             std::size_t& dims) { query.within(nullptr, 0.0F, estimate, dims); };
+
   void read_through(const Tile& tile) {
+    if constexpr (kAbandons) {
+      if (group_.size() == 1) {
+        for (std::size_t i = tile.begin; i < tile.end; ++i) {
+          const Slot slot = static_cast<Slot>(i);
+          if (batch_.rows == nullptr || batch_.rows->contains(slot)) offer_within(0, slot);
+        }
+        estimated_ += tile.end - tile.begin;
+        return;
+      }
+    }
     for (std::size_t begin = tile.begin; begin < tile.end; begin += kBlockRecords) {
       const std::size_t end = std::min(begin + kBlockRecords, tile.end);
       const Estimate* estimates = group_.block(codes_.rows(begin, end));
@@ -136,11 +150,27 @@ class CodeScan {
     }
   }
 
+  // Reads as much of a record as shows that its row is out, or all of it.
+  void offer_within(std::size_t q, Slot slot) {
+    BoundedCandidates& candidates = candidates_[q];
+    Estimate estimate;
+    std::size_t dims_read = 0;
+    if (group_[q].within(codes_.record(slot), candidates.threshold() - offset_, estimate, dims_read)) {
+      offer(candidates, slot, estimate);
+    }
+  }
+
   void gather(std::span<const Slot> slots) {
     const std::size_t n = slots.size();
     for (std::size_t i = 0; i < std::min(n, kGatherAhead); ++i) prefetch_record(slots[i]);
     for (std::size_t i = 0; i < n; i += kWidth) {
       for (std::size_t j = i + kGatherAhead; j < std::min(n, i + kGatherAhead + kWidth); ++j) prefetch_record(slots[j]);
+      if constexpr (kAbandons) {
+        for (std::size_t j = i; j < std::min(n, i + kWidth); ++j) {
+          for (std::size_t q = 0; q < group_.size(); ++q) offer_within(q, slots[j]);
+        }
+        continue;
+      }
       std::array<const std::uint8_t*, kWidth> records;
       for (std::size_t j = 0; j < kWidth; ++j) records[j] = codes_.record(slots[std::min(i + j, n - 1)]);
       for (std::size_t q = 0; q < group_.size(); ++q) {

@@ -12,7 +12,7 @@ namespace {
 struct Shape {
   static constexpr std::size_t kSums = 2;
   static constexpr std::size_t kRows = 4;
-  static constexpr bool kAlone = true;
+  static constexpr bool kWidens = false;
   static constexpr std::size_t kTileQueries = 2;
   static constexpr std::size_t kTileRows = 2;
 };
@@ -49,6 +49,7 @@ alignas(32) constexpr std::int32_t kMask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 
 
 struct Float32 : Floats {
   using Value = float;
+  static void store(float* p, __m256 values) noexcept { _mm256_storeu_ps(p, values); }
   static __m256 load(const float* p) noexcept { return _mm256_loadu_ps(p); }
   static __m256 load_first(const float* p, std::size_t n) noexcept {
     return _mm256_maskload_ps(p, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMask + kLanes - n)));
@@ -67,17 +68,22 @@ __m128i load_first_bytes(const Value* p, std::size_t n) noexcept {
   return load_bytes(values);
 }
 
-struct Float16 : Floats {
+struct Float16 : Float32 {
   using Value = std::uint16_t;
+  using Float32::load;
+  using Float32::load_first;
+  static constexpr bool kWidens = true;
   static __m256 load(const std::uint16_t* p) noexcept { return _mm256_cvtph_ps(load_bytes(p)); }
   static __m256 load_first(const std::uint16_t* p, std::size_t n) noexcept {
     return _mm256_cvtph_ps(load_first_bytes(p, n));
   }
 };
 
-struct Bfloat16 : Floats {
-  static constexpr bool kAlone = false;
+struct Bfloat16 : Float32 {
   using Value = std::uint16_t;
+  using Float32::load;
+  using Float32::load_first;
+  static constexpr bool kWidens = true;
   static __m256 load(const std::uint16_t* p) noexcept { return widen(load_bytes(p)); }
   static __m256 load_first(const std::uint16_t* p, std::size_t n) noexcept { return widen(load_first_bytes(p, n)); }
   static __m256 widen(__m128i bits) noexcept {

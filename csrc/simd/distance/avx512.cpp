@@ -12,7 +12,7 @@ namespace {
 struct Shape {
   static constexpr std::size_t kSums = 2;
   static constexpr std::size_t kRows = 4;
-  static constexpr bool kAlone = true;
+  static constexpr bool kWidens = false;
   static constexpr std::size_t kTileQueries = 2;
   static constexpr std::size_t kTileRows = 4;
 };
@@ -51,21 +51,27 @@ __mmask16 first(std::size_t n) noexcept { return static_cast<__mmask16>((1U << n
 
 struct Float32 : Floats {
   using Value = float;
+  static void store(float* p, __m512 values) noexcept { _mm512_storeu_ps(p, values); }
   static __m512 load(const float* p) noexcept { return _mm512_loadu_ps(p); }
   static __m512 load_first(const float* p, std::size_t n) noexcept { return _mm512_maskz_loadu_ps(first(n), p); }
 };
 
-struct Float16 : Floats {
+struct Float16 : Float32 {
   using Value = std::uint16_t;
+  using Float32::load;
+  using Float32::load_first;
+  static constexpr bool kWidens = true;
   static __m512 load(const std::uint16_t* p) noexcept { return _mm512_cvtph_ps(_mm256_loadu_epi16(p)); }
   static __m512 load_first(const std::uint16_t* p, std::size_t n) noexcept {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n), p));
   }
 };
 
-struct Bfloat16 : Floats {
-  static constexpr bool kAlone = false;
+struct Bfloat16 : Float32 {
   using Value = std::uint16_t;
+  using Float32::load;
+  using Float32::load_first;
+  static constexpr bool kWidens = true;
   static __m512 load(const std::uint16_t* p) noexcept { return widen(_mm256_loadu_epi16(p)); }
   static __m512 load_first(const std::uint16_t* p, std::size_t n) noexcept {
     return widen(_mm256_maskz_loadu_epi16(first(n), p));

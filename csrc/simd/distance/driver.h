@@ -3,10 +3,11 @@
 // includes.
 //
 // Simd: Value (as stored), Register, kLanes (values of one load), kSums (partial sums of a distance), kRows (rows that
-// share the loads of a query), kAlone (whether one row hides the latency of its steps), kTileQueries and kTileRows (the
-// same for a tile), zero(), load(p), load_first(p, n) with zeros behind the n < kLanes values, reduce(sums), which adds
-// kSums registers up, and reduce4(sums, out), which does so for four distances in the same order. Op: start(query,
-// dim), where the first sum begins, and step(sum, query, row).
+// share the loads of a query), kTileQueries and kTileRows (the same for a tile), zero(), load(p), load_first(p, n) with
+// zeros behind the n < kLanes values, reduce(sums), which adds kSums registers up, reduce4(sums, out), which does so
+// for four distances in the same order, and kWidens: whether values are converted, and load, load_first and store take
+// float32 too.
+// Op: start(query, dim), where the first sum begins, and step(sum, query, row).
 
 // Rows a tile takes before it goes on to the next queries: half of a first-level cache of 32 KiB.
 constexpr std::size_t kTileBytes = std::size_t{1} << 14;
@@ -15,10 +16,10 @@ constexpr std::size_t kTileBytes = std::size_t{1} << 14;
 // latency.
 constexpr std::size_t kAheadBytes = std::size_t{1} << 14;
 
-// A query, and where its first sum begins.
-template <class Simd>
+// A query, as stored or widened to float32, and where its first sum begins.
+template <class Simd, class Value = typename Simd::Value>
 struct Bound {
-  const typename Simd::Value* values;
+  const Value* values;
   typename Simd::Register start;
 };
 
@@ -63,8 +64,8 @@ struct Output {
 
 // kRows rows against kQueries queries into out. Every form below is made of it, so all add the
 // same values in the same order.
-template <class Simd, class Op, std::size_t kQueries, std::size_t kRows, bool kAsk = false>
-void accumulate(const Bound<Simd>* queries, const typename Simd::Value* const* rows, std::size_t dim,
+template <class Simd, class Op, std::size_t kQueries, std::size_t kRows, bool kAsk = false, class Query>
+void accumulate(const Bound<Simd, Query>* queries, const typename Simd::Value* const* rows, std::size_t dim,
                 const Output& out) noexcept {
   using Value = typename Simd::Value;
   typename Simd::Register sums[kQueries][kRows][Simd::kSums];
@@ -93,21 +94,21 @@ void accumulate(const Bound<Simd>* queries, const typename Simd::Value* const* r
       for (std::size_t r = 0; r < kRows; ++r) ask<Simd>(rows[r] + ahead + i);
     }
     for (std::size_t s = 0; s < Simd::kSums; ++s) {
-      step(s, [&](const Value* p) { return Simd::load(p + i + s * Simd::kLanes); });
+      step(s, [&](const auto* p) { return Simd::load(p + i + s * Simd::kLanes); });
     }
   }
   for (; i + Simd::kLanes <= dim; i += Simd::kLanes) {
-    step(0, [&](const Value* p) { return Simd::load(p + i); });
+    step(0, [&](const auto* p) { return Simd::load(p + i); });
   }
   if (i < dim) {
-    step(0, [&](const Value* p) { return Simd::load_first(p + i, dim - i); });
+    step(0, [&](const auto* p) { return Simd::load_first(p + i, dim - i); });
   }
   for (std::size_t q = 0; q < kQueries; ++q) finish<Simd, kRows>(sums[q], out.distances + q * out.stride);
 }
 
 // n consecutive rows against kQueries queries, kRows at a time.
-template <class Simd, class Op, std::size_t kQueries, std::size_t kRows, bool kAsk = false>
-void sweep(const Bound<Simd>* queries, const typename Simd::Value* rows, std::size_t n, std::size_t dim,
+template <class Simd, class Op, std::size_t kQueries, std::size_t kRows, bool kAsk = false, class Query>
+void sweep(const Bound<Simd, Query>* queries, const typename Simd::Value* rows, std::size_t n, std::size_t dim,
            const Output& out) noexcept {
   using Value = typename Simd::Value;
   std::size_t r = 0;
@@ -142,15 +143,33 @@ void x4(const void* query, const void* const* rows, std::size_t dim, float* out)
   }
 }
 
+// Values of a query that are widened once for all rows of a block.
+constexpr std::size_t kWidenedDims = 4096;
+
+// A block against a query whose values are converted once, and not again for each row.
+template <class Simd, class Op>
+void widened_block(const Bound<Simd>& query, const typename Simd::Value* rows, std::size_t n, std::size_t dim,
+                   float* out) noexcept {
+  alignas(64) float values[kWidenedDims + Simd::kLanes];
+  std::size_t i = 0;
+  for (; i + Simd::kLanes <= dim; i += Simd::kLanes) Simd::store(values + i, Simd::load(query.values + i));
+  if (i < dim) Simd::store(values + i, Simd::load_first(query.values + i, dim - i));
+  const Bound<Simd, float> widened{values, query.start};
+  sweep<Simd, Op, 1, 1>(&widened, rows, n, dim, {out, 0});
+}
+
 // The hardware reads one stream of rows ahead at the full bandwidth of memory, and rows side by side at a third of it.
-// So rows follow each other, except where two sums do not hide the latency of a step (kAlone) and where a row and the
-// query do not fit the first-level cache together: those are asked for (bench/micro/kernels.py).
+// So rows follow each other, except where a row and the query do not fit the first-level cache together: those are
+// asked for (bench/micro/kernels.py).
 template <class Simd, class Op>
 void block(const void* query, const void* rows, std::size_t n, std::size_t dim, float* out) noexcept {
   using Value = typename Simd::Value;
   const Bound<Simd> bound = bind<Simd, Op>(query, dim);
   const Value* const first = static_cast<const Value*>(rows);
-  if (Simd::kAlone && dim * sizeof(Value) < kTileBytes) {
+  if constexpr (Simd::kWidens) {
+    if (dim <= kWidenedDims) return widened_block<Simd, Op>(bound, first, n, dim, out);
+  }
+  if (dim * sizeof(Value) < kTileBytes) {
     sweep<Simd, Op, 1, 1>(&bound, first, n, dim, {out, 0});
   } else {
     sweep<Simd, Op, 1, Simd::kRows, true>(&bound, first, n, dim, {out, 0});

@@ -12,7 +12,7 @@ namespace {
 struct Shape {
   static constexpr std::size_t kSums = 2;
   static constexpr std::size_t kRows = 4;
-  static constexpr bool kAlone = true;
+  static constexpr bool kWidens = false;
   static constexpr std::size_t kTileQueries = 2;
   static constexpr std::size_t kTileRows = 4;
 };
@@ -45,24 +45,29 @@ struct Padded {
 
 struct Float32 : Floats {
   using Value = float;
+  static void store(float* p, float32x4_t values) noexcept { vst1q_f32(p, values); }
   static float32x4_t load(const float* p) noexcept { return vld1q_f32(p); }
   static float32x4_t load_first(const float* p, std::size_t n) noexcept {
     return load(Padded<kLanes, float>(p, n).values);
   }
 };
 
-struct Float16 : Floats {
-  static constexpr bool kAlone = false;
+struct Float16 : Float32 {
   using Value = std::uint16_t;
+  using Float32::load;
+  using Float32::load_first;
+  static constexpr bool kWidens = true;
   static float32x4_t load(const std::uint16_t* p) noexcept { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
   static float32x4_t load_first(const std::uint16_t* p, std::size_t n) noexcept {
     return load(Padded<kLanes, std::uint16_t>(p, n).values);
   }
 };
 
-struct Bfloat16 : Floats {
-  static constexpr bool kAlone = false;
+struct Bfloat16 : Float32 {
   using Value = std::uint16_t;
+  using Float32::load;
+  using Float32::load_first;
+  static constexpr bool kWidens = true;
   static float32x4_t load(const std::uint16_t* p) noexcept {
     return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
   }

@@ -15,7 +15,7 @@ struct Int8 {
   static constexpr std::size_t kLanes = 16;
   static constexpr std::size_t kSums = 2;
   static constexpr std::size_t kRows = 4;
-  static constexpr bool kAlone = true;
+  static constexpr bool kWidens = false;
   static constexpr std::size_t kTileQueries = 2;
   static constexpr std::size_t kTileRows = 4;
 

@@ -16,7 +16,7 @@ struct Floats {
   static constexpr std::size_t kLanes = 1;
   static constexpr std::size_t kSums = 4;
   static constexpr std::size_t kRows = 1;
-  static constexpr bool kAlone = true;
+  static constexpr bool kWidens = false;
   static constexpr std::size_t kTileQueries = 1;
   static constexpr std::size_t kTileRows = 1;
 
@@ -71,7 +71,7 @@ struct Int8 {
   static constexpr std::size_t kLanes = 1;
   static constexpr std::size_t kSums = 1;
   static constexpr std::size_t kRows = 1;
-  static constexpr bool kAlone = true;
+  static constexpr bool kWidens = false;
   static constexpr std::size_t kTileQueries = 1;
   static constexpr std::size_t kTileRows = 1;
 

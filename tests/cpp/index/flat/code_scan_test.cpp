@@ -147,6 +147,37 @@ TEST_CASE("a snapshot taken before an extend stays what it was") {
   CHECK(before.covered == 10);
 }
 
+TEST_CASE("estimates that are abandoned early lose no row") {
+  for (const Metric metric : testing::kMetrics) {
+    Vectors rows = testing::clustered_vectors(metric, 3000, 256, 13);
+    for (std::size_t i = 0; i < rows.values.size(); ++i) {
+      rows.values[i] *=
+          static_cast<float>(std::pow(0.98, static_cast<double>(i % 256)));  // energy falls from the first
+    }
+    const Vectors falling(metric, 256, rows.values);
+    const Vectors queries(metric, 256, {rows.values.begin(), rows.values.begin() + 5 * 256});
+    CodeParams params{CodecKind::kProjection, 256, metric};
+    params.find_basis = [](const TrainingRows& sample) {
+      Basis basis{std::vector<float>(sample.dim * sample.dim), sample.dim, false};
+      for (std::size_t d = 0; d < sample.dim; ++d) basis.directions[d * (sample.dim + 1)] = 1;
+      return basis;
+    };
+    CodeStore codes(params);
+    extend(codes, falling.view());
+    for (const std::size_t every : {1U, 2U, 50U}) {
+      std::vector<Slot> slots;
+      for (std::size_t i = 0; i < falling.n; i += every) slots.push_back(static_cast<Slot>(i));
+      const RowSet set = RowSet::from_slots(slots, falling.n);
+      check_same(scan_by_codes(codes, falling.view(), queries, {10, &set}),
+                 testing::scan_all(falling.view(), queries, {10, &set}));
+      const Vectors one(metric, 256, {rows.values.begin(), rows.values.begin() + 256});
+      const Answer answer = scan_by_codes(codes, falling.view(), one, {10, &set});
+      check_same(answer, testing::scan_all(falling.view(), one, {10, &set}));
+      CHECK(answer.stats.distances < slots.size());
+    }
+  }
+}
+
 // Rows of every length from `least` to `most`, a factor of ten between them.
 Vectors of_lengths(Metric metric, double least, double most, std::uint64_t seed) {
   Vectors rows = testing::clustered_vectors(metric, 400, 24, seed);
