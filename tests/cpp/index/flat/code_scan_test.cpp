@@ -3,8 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -176,6 +178,25 @@ TEST_CASE("estimates that are abandoned early lose no row") {
       CHECK(answer.stats.distances < slots.size());
     }
   }
+}
+
+TEST_CASE("scans beside an extend see what was covered, and answer as always") {
+  const Vectors rows = testing::clustered_vectors(Metric::kL2, 4000, 16, 21);
+  const Vectors queries = testing::clustered_vectors(Metric::kL2, 3, 16, 22);
+  const Answer expected = testing::scan_all(rows.view(), queries, {5});
+  CodeStore codes(params_for(rows.view()));
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (std::size_t n = 100; n <= rows.n; n += 100) extend(codes, rows.first(n), 2);
+    done = true;
+  });
+  std::size_t scans = 0;
+  while (!done || scans == 0) {
+    check_same(scan_by_codes(codes, rows.view(), queries, {5}), expected);
+    ++scans;
+  }
+  writer.join();
+  CHECK(codes.covered() == rows.n);
 }
 
 // Rows of every length from `least` to `most`, a factor of ten between them.
