@@ -10,13 +10,14 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/prefetch.h"
+
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
 namespace vdb {
 
-inline constexpr std::size_t kCacheLineBytes = 64;
 inline constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 
 template <class T>

@@ -9,11 +9,14 @@ namespace vdb {
 // (bench/micro/gather.py).
 inline void prefetch(const void* address) noexcept { __builtin_prefetch(address, 0, 2); }
 
-inline constexpr std::size_t kLineBytes = 64;
+inline constexpr std::size_t kCacheLineBytes = 64;
+
+// Cache lines that hold this many bytes.
+constexpr std::size_t lines_of(std::size_t bytes) noexcept { return (bytes + kCacheLineBytes - 1) / kCacheLineBytes; }
 
 inline void prefetch_lines(const void* address, std::size_t lines) noexcept {
   const char* p = static_cast<const char*>(address);
-  for (std::size_t i = 0; i < lines; ++i) prefetch(p + kLineBytes * i);
+  for (std::size_t i = 0; i < lines; ++i) prefetch(p + kCacheLineBytes * i);
 }
 
 }  // namespace vdb

@@ -114,7 +114,7 @@ std::uint64_t gather_bits(const Array<std::uint64_t>& planes, const Array<std::u
   const auto words = static_cast<std::size_t>(codes.shape(1));
   const auto record = [&](std::size_t i) { return codes.data() + std::size_t{slots.data()[i]} * words; };
   const BitCodeKernels::Query query{planes.data(), kPlanes, words};
-  const std::size_t lines = (words * sizeof(std::uint64_t) + kLineBytes - 1) / kLineBytes;
+  const std::size_t lines = lines_of(words * sizeof(std::uint64_t));
   const auto n = static_cast<std::size_t>(slots.size()) / 4 * 4;
   const py::gil_scoped_release release;
   std::uint64_t total = 0;
@@ -135,7 +135,7 @@ std::uint64_t gather_bits(const Array<std::uint64_t>& planes, const Array<std::u
 std::uint64_t gather_words(const Array<std::uint64_t>& codes, const Array<Slot>& slots, std::size_t ahead) {
   const auto words = static_cast<std::size_t>(codes.shape(1));
   const auto record = [&](std::size_t i) { return codes.data() + std::size_t{slots.data()[i]} * words; };
-  const std::size_t lines = (words * sizeof(std::uint64_t) + kLineBytes - 1) / kLineBytes;
+  const std::size_t lines = lines_of(words * sizeof(std::uint64_t));
   const auto n = static_cast<std::size_t>(slots.size());
   const py::gil_scoped_release release;
   std::uint64_t total = 0;

@@ -49,7 +49,7 @@ class BoundQuery {
         x4_(Metric::kernels_of(view).x4),
         data_(view.data),
         row_bytes_(view.row_bytes()),
-        lines_(std::min((row_bytes_ + kLineBytes - 1) / kLineBytes, kPrefetchLines)),
+        lines_(std::min(lines_of(row_bytes_), kPrefetchLines)),
         dim_(view.dim),
         query_(query) {}
 

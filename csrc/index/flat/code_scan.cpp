@@ -182,9 +182,7 @@ class CodeScan {
     estimated_ += n * group_.size();
   }
 
-  void prefetch_record(Slot slot) const noexcept {
-    prefetch_lines(codes_.record(slot), (codes_.stride + kCacheLineBytes - 1) / kCacheLineBytes);
-  }
+  void prefetch_record(Slot slot) const noexcept { prefetch_lines(codes_.record(slot), lines_of(codes_.stride)); }
 
   void offer(BoundedCandidates& candidates, Slot slot, const Estimate& estimate) {
     const float distance = offset_ + estimate.distance;

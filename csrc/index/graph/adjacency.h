@@ -19,7 +19,7 @@ class Adjacency {
       : edges_(edges), width_(width), row_of_(row_of), offset_(offset) {}
 
   std::size_t width() const noexcept { return width_; }
-  void prefetch(Slot slot) const noexcept { prefetch_lines(row(slot), (width_ * sizeof(Slot) + 63) / 64); }
+  void prefetch(Slot slot) const noexcept { prefetch_lines(row(slot), lines_of(width_ * sizeof(Slot))); }
 
   // Calls visit(neighbor) for each edge of `slot`.
   template <class Visit>
