@@ -1,4 +1,4 @@
-// What the levels with 512-bit registers share. Each includes it inside its own anonymous namespace, behind driver.h.
+// What the levels with 512-bit registers share. Each includes it inside its own anonymous namespace.
 
 struct Shape {
   static constexpr std::size_t kSums = 2;
