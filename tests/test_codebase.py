@@ -21,6 +21,7 @@ PYTHON_LAYERS = (
     {"_core"},
     {"dtypes"},
     {"arrays"},
+    {"metrics"},
     {"storage"},
     {"index"},
     {"query"},

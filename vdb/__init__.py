@@ -22,13 +22,19 @@ from vdb.errors import (
     InvalidState,
     Locked,
     MetadataLost,
+    MetricError,
     NotFound,
     PredicateError,
     VdbError,
 )
+from vdb.index.info import IndexInfo
+from vdb.index.recall import RecallCurve
 from vdb.index.spec import HNSW, Flat
+from vdb.metrics.custom import CustomMetric, metric
+from vdb.query.accuracy import RecallReport
 from vdb.query.result import Hits, Rows
-from vdb.table import IndexInfo, Table
+from vdb.storage.compact import Compaction
+from vdb.table import Table
 
 __version__ = "0.1.0"
 
@@ -37,7 +43,9 @@ __all__ = [
     "AlreadyExists",
     "Cancelled",
     "CommitOutcomeUnknown",
+    "Compaction",
     "Corrupted",
+    "CustomMetric",
     "Database",
     "DimensionMismatch",
     "DiskFull",
@@ -49,10 +57,14 @@ __all__ = [
     "InvalidState",
     "Locked",
     "MetadataLost",
+    "MetricError",
     "NotFound",
     "PredicateError",
+    "RecallCurve",
+    "RecallReport",
     "Rows",
     "Table",
     "VdbError",
     "connect",
+    "metric",
 ]

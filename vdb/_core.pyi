@@ -83,12 +83,26 @@ class SearchStats:
     def settled(self) -> bool:
         """Whether no query is unfinished, tied or cut."""
 
+class _Function(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> int:
+        """Of int32 f(const float* a, const float* b, int64 dim, float* out), 0 for success; never null.
+
+        It is called without the GIL from many threads, for float32 whatever the dtype of the view.
+        """
+
 @final
 class VectorView:
-    """A read-only (n, dim) matrix of stored values bound to a metric; keeps `data` and `inverse_norms` alive."""
+    """A read-only (n, dim) matrix of stored values bound to a metric; keeps alive what it is made of."""
 
-    def __init__(self, data: _Stored, metric: str, inverse_norms: _F32 | None = None) -> None:
-        """`inverse_norms` (n,) float32 is required for cosine, ignored otherwise.
+    def __init__(
+        self, data: _Stored, metric: str, inverse_norms: _F32 | None = None, custom: _Function | None = None
+    ) -> None:
+        """`inverse_norms` (n,) float32 is required for cosine, `custom` for custom; ignored otherwise.
+
+        A call with such a view is a MetricError where a distance fails: those count as infinitely far until it ends.
 
         InvalidArgument where `data` is of another dtype or not C-contiguous: nothing is converted or copied.
         """
@@ -157,7 +171,10 @@ class Codes:
         """
     @staticmethod
     def load(path: str, spectrum: Callable[[_F32], _Directions] | None = None) -> Codes:
-        """Corrupted or FormatVersionError where any byte is not as saved."""
+        """Map a snapshot; Corrupted or FormatVersionError where any byte is not as saved.
+
+        The file may be removed or replaced afterwards, but never changed in place while the result lives.
+        """
     def save(self, path: str, identity: bytes) -> int:
         """Write and flush a snapshot; returns its length in bytes. `identity` is stored and returned by load."""
     @property
@@ -220,10 +237,28 @@ class Codes:
 class Hnsw:
     """Hierarchical navigable small world graph (Malkov and Yashunin 2018) over the slots of one vector column."""
 
-    def __init__(self, dim: int, metric: str, M: int = 16, ef_construction: int = 200, seed: int = 42) -> None: ...
+    def __init__(
+        self,
+        dim: int,
+        metric: str,
+        M: int = 16,
+        ef_construction: int = 200,
+        seed: int = 42,
+        codes: str | None = None,
+        bits: int = 0,
+        packed: bool = False,
+    ) -> None:
+        """`codes` is what walks read instead of the vectors: sq8, or rabitq with `bits` 1 to 8. None: the vectors.
+
+        With `packed`, which needs codes too, each node of level 0 holds 1-bit codes of its neighbours (SymphonyQG);
+        walks that are allowed half of the rows or more read those.
+        """
     @staticmethod
     def load(path: str) -> Hnsw:
-        """Corrupted or FormatVersionError where any byte is not as saved."""
+        """Map a snapshot; Corrupted or FormatVersionError where any byte is not as saved.
+
+        The file may be removed or replaced afterwards, but never changed in place while the result lives.
+        """
     def save(self, path: str, identity: bytes) -> int:
         """Write and flush a snapshot; returns its length in bytes. `identity` is stored and returned by load."""
     @property
@@ -241,6 +276,20 @@ class Hnsw:
 
         Cancelled or KeyboardInterrupt leaves a valid graph that covers a prefix.
         """
+    def repair(self, view: VectorView, alive: RowSet, steps: int | None = None, threads: int = 0) -> bool:
+        """Take the nodes that are not `alive` out of the graph, in slices; True where no further slice is needed.
+
+        A slice looks at about `steps` nodes (None: all that is left). All slices of one repair go by the rows that were
+        alive at its first; call it again for those that died since. Safe beside searches: one over an older state may
+        miss rows that died since. A view of fewer rows than are covered does nothing and returns False.
+
+        Cancelled or KeyboardInterrupt leaves a valid graph; the next call goes on.
+        """
+    def renumbered(self, new_slot_of: _U32, slots: int) -> Hnsw:
+        """The same graph under other slot numbers below `slots`, rising with the slot; ABSENT_SLOT drops a node.
+
+        Dropped nodes take their edges along: repair first.
+        """
     def search(
         self,
         view: VectorView,
@@ -255,9 +304,11 @@ class Hnsw:
     ) -> tuple[_U32, _F32, SearchStats]:
         """Approximate top k among the allowed slots, as `scan` returns them.
 
+        Distances are exact: what a walk by codes found is measured on the vectors, the most promising first.
+
         `ef` is the number of allowed candidates kept (at least k + 1 is used), `pool` the number of nodes kept for
-        navigation (at least ef is used; widen it by 1/selectivity), `budget` the distances after which a query stops
-        (0: none). Only slots below `limit` (default: all covered ones) are searched.
+        navigation (at least ef is used; widen it by 1/selectivity), `budget` the distances or estimates after which a
+        query stops (0: none). Only slots below `limit` (default: all covered ones) are searched.
         """
     @property
     def covered(self) -> int: ...
@@ -272,7 +323,17 @@ class Hnsw:
     @property
     def ef_construction(self) -> int: ...
     @property
-    def memory_bytes(self) -> int: ...
+    def codes(self) -> str | None: ...
+    @property
+    def code_bits(self) -> int: ...
+    @property
+    def packed(self) -> bool: ...
+    @property
+    def record_bytes(self) -> int:
+        """Bytes from one code to the next, 0 without codes."""
+    @property
+    def memory_bytes(self) -> int:
+        """Of the edges and the codes, with the room to grow."""
     @property
     def max_level(self) -> int: ...
     def check(self) -> None:

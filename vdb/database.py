@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from vdb.errors import InvalidArgument, InvalidState, VdbError
 from vdb.index.manager import IndexManager
 from vdb.index.spec import check_integer, check_name
 from vdb.query.execute import Executor
 from vdb.storage.batch import make_batch
+from vdb.storage.compact import Compaction, is_worthwhile
 from vdb.storage.infer import infer_schema
 from vdb.storage.schema import parse_schema
 from vdb.storage.store import Store, WriteTransaction
@@ -24,7 +26,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from typing_extensions import Self
 
+    from vdb.metrics.custom import CustomMetric
+    from vdb.storage.state import TableState
     from vdb.types import Metric
+
+
+_log = logging.getLogger(__name__)
+_MORE_DEAD: Final = 2  # times as many dead slots as when compacting failed, before it is tried again by itself
 
 
 def connect(
@@ -83,6 +91,7 @@ class Database:
         self.store = store
         self.indexes = IndexManager(store, threads)
         self.executor = Executor(store, self.indexes, threads)
+        self._failed_with: dict[int, int] = {}  # dead slots of a table, by id, when compacting it failed
 
     @property
     def path(self) -> Path | None:
@@ -175,7 +184,7 @@ class Database:
         except BaseException:
             self.executor.disown(transaction)
             raise
-        self.indexes.follow(*touched)
+        self._after_commit(*touched)
 
     @contextmanager
     def writing(self, table: str) -> Iterator[WriteTransaction]:
@@ -186,7 +195,65 @@ class Database:
             return
         with self.store.begin() as own:
             yield own
+        self._after_commit(table)
+
+    def compact(self, table: str, progress: Callable[[int, int], None] | None = None) -> Compaction:
+        """Do what `Table.compact` says."""
+        if self.store.transaction is not None:
+            raise InvalidState("A table cannot be compacted inside a transaction. Fix: compact it after the commit.")
+        if progress is not None and not callable(progress):
+            raise InvalidArgument(f"progress must be callable, got {progress!r}.\n  Fix: pass f(done, total), or None.")
+        with self.store.begin() as transaction:
+            return self._compact(transaction, check_name("a table", table), progress)
+
+    def _compact(
+        self, transaction: WriteTransaction, table: str, progress: Callable[[int, int], None] | None = None
+    ) -> Compaction:
+        """Compact a table, its indexes with it, and commit; the transaction is good for nothing else."""
+        before = transaction.state.table(table)
+        try:
+            done = transaction.compact(table, progress)
+            if done.dead_slots:
+                self.indexes.move(transaction, before)
+            transaction.commit()
+        except BaseException:
+            self.indexes.discard(before)
+            raise
         self.indexes.follow(table)
+        self.executor.forget_older()
+        return done
+
+    def _after_commit(self, *tables: str) -> None:
+        """Let the indexes follow, and compact those of the tables whose slots are mostly dead.
+
+        The commit stands whatever happens here: what cannot be compacted is logged and left until more has died.
+        """
+        self.indexes.follow(*tables)
+        for state in [self.store.state.tables.get(name) for name in tables]:
+            if state is not None and self._is_due(state):
+                self._try_to_compact(state)
+
+    def _try_to_compact(self, state: TableState) -> None:
+        name = state.schema.name
+        try:
+            with self.store.begin() as transaction:
+                if self._is_due(transaction.state.table(name)):  # else another thread was first
+                    self._compact(transaction, name)
+        except (VdbError, OSError, MemoryError) as error:
+            self._failed_with[state.id] = state.dead_slots
+            _log.warning("table %s was not compacted: %s", name, error)
+
+    def _is_due(self, table: TableState) -> bool:
+        return is_worthwhile(table) and table.dead_slots > _MORE_DEAD * self._failed_with.get(table.id, 0)
+
+    def register_metric(self, metric: CustomMetric) -> None:
+        """Give the database a metric written in Python: indexes built with one of its name can be used again.
+
+        Nothing of it is stored but the name, so it is given anew after every open, here or with the first search or
+        index that it is passed to. An index that was built with another function of that name is rebuilt when it is
+        next needed, and says so in the log. Bytecode decides: so does a new minor version of Python.
+        """
+        self.indexes.metrics.register(metric)
 
     def has_commit(self, seq: int) -> bool:
         """Whether commit `seq` is in the database: what to ask after `CommitOutcomeUnknown`."""

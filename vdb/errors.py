@@ -36,6 +36,10 @@ class PredicateError(InvalidArgument):
         self.position = position
 
 
+class MetricError(InvalidArgument):
+    """A distance written in Python raised an exception or is NaN. What was asked for was not done."""
+
+
 class NotFound(VdbError, KeyError):
     """A table, column, index or row id does not exist."""
 

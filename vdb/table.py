@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,45 +12,23 @@ from vdb import _core
 from vdb.arrays import as_matrix
 from vdb.dtypes import zero_rows
 from vdb.errors import InvalidArgument, NotFound, VdbError
-from vdb.index.spec import HNSW, Flat, check_name
+from vdb.index.measure import SAMPLE, SAMPLE_SEED, Vectors, made_queries
+from vdb.index.spec import HNSW, Flat, check_name, check_option
 from vdb.query.parse import parse_predicate
 from vdb.query.request import SearchOptions, choose_column, make_request, parse_where, shown_columns
 from vdb.query.result import Hits, Rows
 from vdb.storage.batch import make_batch
-from vdb.types import Metric, TableSchema, VectorColumn
+from vdb.types import TableSchema, VectorColumn
 
 if TYPE_CHECKING:
     from vdb.database import Database
+    from vdb.index.info import IndexInfo
     from vdb.index.spec import Spec
-    from vdb.storage.state import IndexRecord, TableState
+    from vdb.metrics.custom import AnyMetric
+    from vdb.query.accuracy import RecallReport
+    from vdb.storage.compact import Compaction
+    from vdb.storage.state import TableState
     from vdb.types import StoredMatrix
-
-
-@dataclass(frozen=True)
-class IndexInfo:
-    """An index as `list_indexes` shows it.
-
-    Attributes
-    ----------
-    covered : int
-        Slots it knows; a search scans the others.
-    memory_bytes : int
-        Of the graph or the codes, beside the vectors.
-    width : int or None
-        Values of a vector that a code holds: fewer than its dimensions where a projection could drop some.
-    record_bytes : int or None
-        Of one code.
-    """
-
-    name: str
-    column: str
-    kind: str
-    metric: Metric
-    params: dict[str, int | float | str]
-    covered: int
-    memory_bytes: int
-    width: int | None = None
-    record_bytes: int | None = None
 
 
 class Table:
@@ -191,8 +168,9 @@ class Table:
         *,
         column: str | None = None,
         select: Sequence[str] | None = None,
-        metric: Metric | None = None,
+        metric: AnyMetric | str | None = None,
         ef_search: int | None = None,
+        recall: float | None = None,
         strategy: str = "auto",
     ) -> Hits:
         """Find the k nearest rows that satisfy a predicate: always min(k, matching rows) of them.
@@ -212,10 +190,15 @@ class Table:
             The vector column, needed where the table has several.
         select : list of str, optional
             Columns the hits show; every one but the vectors by default. They are read when first asked for.
-        metric : {"l2", "cosine", "ip"}, optional
+        metric : {"l2", "cosine", "ip"}, CustomMetric or name of a registered one, optional
             The column's own by default. l2 is not squared, ip is the negative inner product: smaller is nearer.
+            `vdb.metric` makes one of a function.
         ef_search : int, optional
             Candidates an index keeps; more find more and take longer. 64 by default.
+        recall : float, optional
+            In place of `ef_search`: the share of the true neighbours to find on average, above 0 and at most 1. A curve
+            measured on the table's vectors (`list_indexes()`) gives the effort (`hits.explain()`). Where it does not
+            reach that far, as at 1.0, and without an index, the scan is exact. With `where` it is an estimate.
         strategy : {"auto", "scan", "graph", "post"}
             "auto" chooses by the number of matching rows; the others force one, and raise where it cannot run.
 
@@ -228,11 +211,64 @@ class Table:
         Raises
         ------
         InvalidArgument
-            DimensionMismatch for the query, PredicateError for `where`, or another argument is wrong.
+            DimensionMismatch for the query, PredicateError for `where`, MetricError for a distance written in Python,
+            or another argument is wrong.
         """
         state = self._state
-        options = SearchOptions(where, params, column, select, metric, ef_search, strategy)
+        chosen = None if metric is None else self._database.indexes.metrics.resolve(metric)
+        options = SearchOptions(where, params, column, select, chosen, ef_search, strategy, recall)
         return self._database.executor.search(state, make_request(state.schema, query, k, options))
+
+    def measure_recall(
+        self,
+        k: int = 10,
+        queries: int | npt.ArrayLike = SAMPLE.default,
+        *,
+        column: str | None = None,
+        metric: AnyMetric | str | None = None,
+        ef_search: int | None = None,
+        recall: float | None = None,
+        where: str | None = None,
+        params: object = None,
+        seed: int = SAMPLE_SEED.default,
+    ) -> RecallReport:
+        """Search and compare with the exact scan of the same rows: the recall as it is now.
+
+        Parameters
+        ----------
+        k : int
+            Rows to ask for.
+        queries : int, or (nq, dim) array_like
+            How many to make, each a mixture of two rows, or the queries themselves: real ones tell more.
+        column, metric, ef_search, recall, where, params
+            As for `search`.
+        seed : int
+            Of the queries that are made; the same seed and rows give the same ones.
+
+        Returns
+        -------
+        RecallReport
+            Its `recall`, the `ef_search` used, the worst query. Each query costs a scan.
+
+        Raises
+        ------
+        InvalidArgument
+            As for `search`; no queries are given, or the table has no vectors to make any of.
+        """
+        state = self._state
+        chosen = choose_column(state.schema, column)
+        resolved = self._database.indexes.metrics.resolve(chosen.metric if metric is None else metric)
+        options = SearchOptions(where, params, chosen.name, None, resolved, ef_search, "auto", recall)
+        if not isinstance(queries, Sized):
+            count = check_option("queries", queries, SAMPLE)
+            seed = check_option("seed", seed, SAMPLE_SEED)
+            queries = made_queries(Vectors(state, chosen.name, resolved, 1), count, seed)
+        request = make_request(state.schema, queries, k, options)
+        if not len(request.queries):
+            raise InvalidArgument(
+                "queries is empty, so there is nothing to measure.\n  Fix: pass vectors, or a number."
+            )
+        return self._database.executor.measure_recall(state, request)
 
     def create_index(
         self,
@@ -259,7 +295,7 @@ class Table:
         if spec is not None and not isinstance(spec, (HNSW, Flat)):
             raise InvalidArgument(f"an index is described by vdb.HNSW(...) or vdb.Flat(...), got {spec!r}.")
         record = self._database.indexes.create(self._name, chosen, spec or HNSW(), name, progress)
-        return self._info(record)
+        return self._database.indexes.info(self._name, record.name)
 
     def drop_index(self, name: str) -> None:
         """Drop an index; NotFound where there is none of that name. Searches then scan."""
@@ -267,34 +303,51 @@ class Table:
 
     def list_indexes(self) -> list[IndexInfo]:
         """Return the indexes of the table."""
-        return [self._info(record) for record in self._state.indexes.values()]
+        return [self._database.indexes.info(self._name, name) for name in self._state.indexes]
+
+    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
+        """Give back the room of deleted and replaced rows, in one commit.
+
+        Their slots, vectors and graph nodes are kept until then. The living rows get new vector files beside the old
+        ones, which go once nothing reads them; row ids, searches that are under way and results that were found before
+        stay right. The catalog keeps its length: DuckDB fills its free blocks with later rows. Other writers wait,
+        readers do not. A commit that leaves more than half of all slots dead, and some thousand of them, does this by
+        itself.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with vectors copied and vectors in all.
+
+        Returns
+        -------
+        Compaction
+            Rows, slots given back, bytes of vectors before and after. Where no slot is dead, nothing is done.
+
+        Raises
+        ------
+        InvalidState
+            Inside a transaction, or the database is open read-only.
+        DiskFull
+            There is no room for the living rows beside the old files; nothing was changed.
+        Corrupted
+            A vector does not fit its checksum; nothing was changed.
+        """
+        return self._database.compact(self._name, progress)
 
     def stats(self) -> dict[str, Any]:
-        """Return counts and sizes: rows, dead slots, bytes of vectors, indexes."""
+        """Return counts and sizes: rows, dead slots, bytes of vectors and of those in dead slots, indexes."""
         state = self._state
         return {
             "rows": state.live.count,
-            "dead_slots": state.next_slot - state.live.count,
+            "dead_slots": state.dead_slots,
             "vector_bytes": {name: vectors.data.nbytes for name, vectors in state.vectors.items()},
+            "dead_bytes": {
+                name: state.dead_slots * vectors.source.identity.stride for name, vectors in state.vectors.items()
+            },
             "indexes": {info.name: info for info in self.list_indexes()},
             "isa": _core.isa(),
         }
-
-    def _info(self, record: IndexRecord) -> IndexInfo:
-        built = self._database.indexes.built(self._state, record)
-        metric: Metric = record.params["metric"]  # type: ignore[assignment]
-        codes = built if isinstance(built, _core.Codes) else None
-        return IndexInfo(
-            name=record.name,
-            column=record.column,
-            kind=record.kind,
-            metric=metric,
-            params=dict(record.params),
-            covered=built.covered,
-            memory_bytes=built.memory_bytes,
-            width=None if codes is None else codes.width,
-            record_bytes=None if codes is None else codes.record_bytes,
-        )
 
 
 def _demanded(where: str | None, verb: str) -> str:

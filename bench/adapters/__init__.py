@@ -13,6 +13,19 @@ PEERS = {
     "vdb_table": "bench.adapters.vdb_table:VdbTable",
     "hnswlib": "bench.adapters.hnswlib_:Hnswlib",
     "faiss_hnsw": "bench.adapters.faiss_hnsw:FaissHnsw",
+    "faiss_hnsw_sq8": "bench.adapters.faiss_codes:FaissHnswSq8",
+    "faiss_ivfpq": "bench.adapters.faiss_codes:FaissIvfPq",
+    "faiss_ivf_rabitq": "bench.adapters.faiss_codes:FaissIvfRabitq",
+    "lancedb": "bench.adapters.lancedb_:Lancedb",
+    "ngt": "bench.adapters.ngt_:Ngt",
+    "rabitqlib_hnsw": "bench.adapters.rabitqlib_hnsw:RabitqlibHnsw",
+    "rabitqlib_symqg": "bench.adapters.rabitqlib_symqg:RabitqlibSymqg",
+    "scann": "bench.adapters.scann_:Scann",
+    "svs": "bench.adapters.svs_:Svs",
+    "usearch": "bench.adapters.usearch_:Usearch",
+    "usearch_bf16": "bench.adapters.usearch_:UsearchBf16",
+    "usearch_i8": "bench.adapters.usearch_:UsearchI8",
+    "zvec": "bench.adapters.zvec_:Zvec",
 }
 
 

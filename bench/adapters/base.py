@@ -30,6 +30,8 @@ class GraphParams:
     metric: Literal["l2", "cosine", "ip"]
     M: int = 16
     ef_construction: int = 200
+    codes: str = "auto"  # of vdb: what walks read
+    bits: int = 0
 
 
 class Adapter(ABC):

@@ -16,11 +16,16 @@ class FaissHnsw(Adapter):
     def build(self, vectors: FloatMatrix, threads: int) -> None:
         if self.params.metric not in METRICS:
             raise ValueError(f"faiss has no {self.params.metric} metric; normalise the vectors and use ip")
-        self.index = faiss.IndexHNSWFlat(vectors.shape[1], self.params.M, METRICS[self.params.metric])
+        self.index = self.make(vectors.shape[1])
         self.index.hnsw.efConstruction = self.params.ef_construction
         faiss.omp_set_num_threads(threads)
+        if not self.index.is_trained:
+            self.index.train(vectors)
         self.index.add(vectors)
         faiss.omp_set_num_threads(1)
+
+    def make(self, dim: int) -> faiss.Index:
+        return faiss.IndexHNSWFlat(dim, self.params.M, METRICS[self.params.metric])
 
     def set_effort(self, ef: int) -> None:
         self.index.hnsw.efSearch = ef

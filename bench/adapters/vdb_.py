@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, installed_version
 from vdb import _core
+from vdb.index.walk_codes import choose_walk_codes
+
+SAMPLED = 16  # every so many rows decide on the codes
 
 
 class VdbCore(Adapter):
@@ -13,8 +16,18 @@ class VdbCore(Adapter):
     def build(self, vectors: FloatMatrix, threads: int) -> None:
         inverse_norms = _core.inverse_norms(vectors) if self.params.metric == "cosine" else None
         self.view = _core.VectorView(vectors, self.params.metric, inverse_norms)
+        codes, bits = self.params.codes, self.params.bits
+        if codes == "auto":
+            codes, bits = choose_walk_codes(vectors[::SAMPLED], vectors[0].nbytes, self.params.metric, seed=42)
+        packed = codes == "packed"
         self.graph = _core.Hnsw(
-            vectors.shape[1], self.params.metric, M=self.params.M, ef_construction=self.params.ef_construction
+            vectors.shape[1],
+            self.params.metric,
+            M=self.params.M,
+            ef_construction=self.params.ef_construction,
+            codes=None if codes == "none" else "rabitq" if packed else codes,
+            bits=1 if packed else bits,
+            packed=packed,
         )
         self.graph.extend(self.view, threads=threads)
         self.vector_bytes = vectors.nbytes

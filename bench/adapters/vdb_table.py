@@ -18,7 +18,13 @@ class VdbTable(Adapter):
         schema = {"id": "BIGINT PRIMARY KEY", "embedding": f"FLOAT[{vectors.shape[1]}]"}
         self.table = self.db.create_table("items", schema, metric=self.params.metric)
         self.table.add({"id": np.arange(len(vectors))}, embedding=vectors)
-        self.table.create_index("embedding", vdb.HNSW(M=self.params.M, ef_construction=self.params.ef_construction))
+        spec = vdb.HNSW(
+            M=self.params.M,
+            ef_construction=self.params.ef_construction,
+            codes=self.params.codes,
+            bits=self.params.bits or None,
+        )
+        self.table.create_index("embedding", spec)
         self.db.executor = Executor(self.db.store, self.db.indexes, threads=1)  # one search thread, as every peer
         self.vector_bytes = vectors.nbytes
 

@@ -1,15 +1,18 @@
 // An array of trivial values on cache-line boundaries, on huge pages where the system grants them: graph search reads
-// rows at random, and one 2 MiB page saves the TLB misses of 512 small ones.
+// rows at random, and one 2 MiB page saves the TLB misses of 512 small ones. Or an array in memory of somebody else,
+// such as a mapped file, which it keeps alive.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <span>
 #include <type_traits>
 #include <utility>
 
+#include "base/check.h"
 #include "base/prefetch.h"
 
 #if defined(__linux__)
@@ -28,6 +31,11 @@ class AlignedBuffer {
   AlignedBuffer() = default;
   AlignedBuffer(std::size_t size, T fill) : data_(allocate(size)), size_(size) {
     std::uninitialized_fill_n(data_.get(), size, fill);
+  }
+  // Borrows `size` values at `data`, on a cache line, of memory that lives as long as `owner`.
+  AlignedBuffer(T* data, std::size_t size, std::shared_ptr<const void> owner)
+      : data_(data, Free{{}, std::move(owner)}), size_(size) {
+    VDB_ASSERT(reinterpret_cast<std::uintptr_t>(data) % kCacheLineBytes == 0);
   }
 
   T* data() noexcept { return data_.get(); }
@@ -48,8 +56,11 @@ class AlignedBuffer {
 
  private:
   struct Free {
-    std::align_val_t alignment;
-    void operator()(T* p) const noexcept { ::operator delete(p, alignment); }
+    std::align_val_t alignment{kCacheLineBytes};
+    std::shared_ptr<const void> owner = {};  // null where the memory is the buffer's own
+    void operator()(T* p) const noexcept {
+      if (!owner) ::operator delete(p, alignment);
+    }
   };
 
   static std::unique_ptr<T, Free> allocate(std::size_t size) {
@@ -59,10 +70,10 @@ class AlignedBuffer {
 #if defined(__linux__)
     if (bytes >= kHugePageBytes) ::madvise(p, bytes, MADV_HUGEPAGE);  // advice only: a refusal costs speed
 #endif
-    return {static_cast<T*>(p), Free{alignment}};
+    return {static_cast<T*>(p), Free{alignment, {}}};
   }
 
-  std::unique_ptr<T, Free> data_{nullptr, Free{std::align_val_t{kCacheLineBytes}}};
+  std::unique_ptr<T, Free> data_{nullptr, Free{}};
   std::size_t size_ = 0;
 };
 

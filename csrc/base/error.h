@@ -16,6 +16,11 @@ struct InvalidArgument : Error {
   using Error::Error;
 };
 
+// A distance that the caller wrote failed: it raised, or it is NaN.
+struct MetricError : InvalidArgument {
+  using InvalidArgument::InvalidArgument;
+};
+
 // The object cannot do this in its present state.
 struct InvalidState : Error {
   using Error::Error;

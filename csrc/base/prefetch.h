@@ -11,6 +11,10 @@ inline void prefetch(const void* address) noexcept { __builtin_prefetch(address,
 
 inline constexpr std::size_t kCacheLineBytes = 64;
 
+// Lines of a row to ask for ahead, at most: the first of a long row start the hardware's own prefetch of the rest
+// (bench/micro/gather.py).
+inline constexpr std::size_t kPrefetchLines = 24;
+
 // Cache lines that hold this many bytes.
 constexpr std::size_t lines_of(std::size_t bytes) noexcept { return (bytes + kCacheLineBytes - 1) / kCacheLineBytes; }
 

@@ -40,6 +40,8 @@ void register_errors(py::module_& module) {
       raise_damage("FormatVersionError", error);
     } catch (const Corrupted& error) {
       raise_damage("Corrupted", error);
+    } catch (const MetricError& error) {
+      raise("MetricError", error);
     } catch (const InvalidArgument& error) {
       raise("InvalidArgument", error);
     } catch (const InvalidState& error) {

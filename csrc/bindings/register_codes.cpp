@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "bindings/codec_kind.h"
 #include "bindings/interrupt.h"
 #include "bindings/register.h"
 #include "bindings/vector_view.h"
@@ -13,16 +14,6 @@
 
 namespace vdb::bindings {
 namespace {
-
-constexpr std::array<std::string_view, 4> kKinds{"sq8", "rabitq", "pq", "projection"};  // by CodecKind
-
-CodecKind parse_kind(const std::string& name) {
-  const auto found = std::find(kKinds.begin(), kKinds.end(), name);
-  if (found != kKinds.end()) return static_cast<CodecKind>(found - kKinds.begin());
-  std::string known;
-  for (const std::string_view kind : kKinds) known.append(known.empty() ? "" : ", ").append(kind);
-  throw InvalidArgument("unknown codes '" + name + "'; expected one of " + known);
-}
 
 // Calls `spectrum(sample)` of Python, which returns an object with `basis` and `lossless`.
 FindBasis basis_finder(const py::object& spectrum) {
@@ -118,8 +109,8 @@ void register_codes(py::module_& module) {
   py::class_<CodeStore>(module, "Codes")
       .def(py::init([](std::size_t dim, const std::string& metric, const std::string& kind, std::uint64_t seed,
                        std::size_t bits, std::size_t m, bool opq, const py::object& spectrum) {
-             return std::make_unique<CodeStore>(
-                 CodeParams{parse_kind(kind), dim, parse_metric(metric), seed, bits, m, opq, basis_finder(spectrum)});
+             return std::make_unique<CodeStore>(CodeParams{parse_codec_kind(kind), dim, parse_metric(metric), seed,
+                                                           bits, m, opq, basis_finder(spectrum)});
            }),
            py::arg("dim"), py::arg("metric"), py::arg("kind") = "sq8", py::arg("seed") = 42, py::arg("bits") = 0,
            py::arg("m") = 0, py::arg("opq") = false, py::arg("spectrum") = py::none())
@@ -144,8 +135,7 @@ void register_codes(py::module_& module) {
       .def_property_readonly("dim", [](const CodeStore& codes) { return codes.params().dim; })
       .def_property_readonly("metric",
                              [](const CodeStore& codes) { return std::string(name_of(codes.params().metric)); })
-      .def_property_readonly(
-          "kind", [](const CodeStore& codes) { return kKinds[static_cast<std::size_t>(codes.params().kind)]; })
+      .def_property_readonly("kind", [](const CodeStore& codes) { return name_of(codes.params().kind); })
       .def_property_readonly("guaranteed", &guaranteed)
       .def_property_readonly("width", &width)
       .def("estimate", &estimate, py::arg("queries").noconvert())

@@ -1,7 +1,9 @@
 #include <pybind11/stl.h>
 
+#include <limits>
 #include <optional>
 
+#include "bindings/codec_kind.h"
 #include "bindings/interrupt.h"
 #include "bindings/register.h"
 #include "bindings/vector_view.h"
@@ -10,9 +12,18 @@
 namespace vdb::bindings {
 namespace {
 
-std::unique_ptr<Hnsw> make(std::size_t dim, const std::string& metric, std::size_t M, std::size_t ef_construction,
-                           std::uint64_t seed) {
-  return std::make_unique<Hnsw>(HnswParams{dim, parse_metric(metric), M, ef_construction, seed});
+// Every keyword of the constructor beyond what a graph always has.
+struct CodeArgs {
+  std::optional<std::string> kind;
+  std::size_t bits;
+  bool packed;
+};
+
+std::unique_ptr<Hnsw> make(HnswParams params, const CodeArgs& codes) {
+  if (codes.kind) params.codes = parse_codec_kind(*codes.kind);
+  params.code_bits = codes.bits;
+  params.packed = codes.packed;
+  return std::make_unique<Hnsw>(params);
 }
 
 std::uint64_t save(Hnsw& graph, const std::string& path, const py::bytes& identity) {
@@ -26,10 +37,30 @@ py::bytes identity(const Hnsw& graph) {
 }
 
 void extend(Hnsw& graph, const OwnedView& owned, const RowSet* rows, std::size_t threads, const py::object& progress) {
+  const CallView call(owned);
   run_interruptible([&](CancelToken& token) {
     const auto report = [&](std::size_t done, std::size_t total) { report_progress(progress, token, done, total); };
-    graph.extend(owned.view, {rows, threads, &token, report});
+    graph.extend(call.view(), {rows, threads, &token, report});
   });
+  call.check();
+}
+
+bool repair(Hnsw& graph, const OwnedView& owned, const RowSet& alive, std::optional<std::size_t> steps,
+            std::size_t threads) {
+  bool done = false;
+  const CallView call(owned);
+  run_interruptible([&](CancelToken& token) {
+    const std::size_t most = steps.value_or(std::numeric_limits<std::size_t>::max());
+    done = graph.repair(call.view(), {&alive, most, threads, &token});
+  });
+  call.check();
+  return done;
+}
+
+std::unique_ptr<Hnsw> renumbered(Hnsw& graph, const Array<Slot>& new_slot_of, std::size_t slots) {
+  const std::span<const Slot> numbers = vector(new_slot_of, "new_slot_of");
+  const py::gil_scoped_release release;
+  return graph.renumbered(numbers, slots);
 }
 
 // Every keyword of Hnsw.search beyond the view and the queries.
@@ -54,10 +85,12 @@ py::tuple search(Hnsw& graph, const OwnedView& owned, const py::array& queries, 
   QueryBatch batch = query_batch(owned, queries, args.k, args.rows, args.threads);
   AnswerArrays answers(batch.nq, args.k);
   SearchStats stats;
+  const CallView call(owned);
   run_interruptible([&, view = answers.view()](CancelToken& token) {
     batch.cancel = &token;
-    stats = graph.search(owned.view, batch, args.how, view);
+    stats = graph.search(call.view(), batch, args.how, view);
   });
+  call.check();
   return answers.with(stats);
 }
 
@@ -66,13 +99,19 @@ py::tuple search(Hnsw& graph, const OwnedView& owned, const py::array& queries, 
 void register_hnsw(py::module_& module) {
   const auto no_gil = py::call_guard<py::gil_scoped_release>();
   py::class_<Hnsw>(module, "Hnsw")
-      .def(py::init(&make), py::arg("dim"), py::arg("metric"), py::arg("M") = 16, py::arg("ef_construction") = 200,
-           py::arg("seed") = 42)
+      .def(py::init([](std::size_t dim, const std::string& metric, std::size_t M, std::size_t ef_construction,
+                       std::uint64_t seed, const std::optional<std::string>& codes, std::size_t bits, bool packed) {
+             return make({dim, parse_metric(metric), M, ef_construction, seed}, {codes, bits, packed});
+           }),
+           py::arg("dim"), py::arg("metric"), py::arg("M") = 16, py::arg("ef_construction") = 200, py::arg("seed") = 42,
+           py::arg("codes") = py::none(), py::arg("bits") = 0, py::arg("packed") = false)
       .def_static("load", &Hnsw::load, py::arg("path"), no_gil)
       .def("save", &save, py::arg("path"), py::arg("identity"))
       .def_property_readonly("identity", &identity)
       .def("extend", &extend, py::arg("view"), py::arg("rows") = py::none(), py::arg("threads") = 0,
            py::arg("progress") = py::none())
+      .def("repair", &repair, py::arg("view"), py::arg("alive"), py::arg("steps") = py::none(), py::arg("threads") = 0)
+      .def("renumbered", &renumbered, py::arg("new_slot_of"), py::arg("slots"))
       .def(
           "search",
           [](Hnsw& graph, const OwnedView& view, const py::array& queries, std::size_t k, std::size_t ef,
@@ -91,6 +130,16 @@ void register_hnsw(py::module_& module) {
       .def_property_readonly("metric", [](const Hnsw& graph) { return std::string(name_of(graph.params().metric)); })
       .def_property_readonly("M", [](const Hnsw& graph) { return graph.params().M; })
       .def_property_readonly("ef_construction", [](const Hnsw& graph) { return graph.params().ef_construction; })
+      .def_property_readonly("codes",
+                             [](const Hnsw& graph) -> std::optional<std::string_view> {
+                               if (!graph.params().codes) return std::nullopt;
+                               return name_of(*graph.params().codes);
+                             })
+      .def_property_readonly("packed", [](const Hnsw& graph) { return graph.params().packed; })
+      .def_property_readonly("code_bits", [](const Hnsw& graph) { return graph.params().code_bits; })
+      .def_property_readonly(
+          "record_bytes",
+          [](const Hnsw& graph) { return graph.codes() == nullptr ? 0 : graph.codes()->snapshot().stride; })
       .def_property_readonly("memory_bytes", &Hnsw::memory_bytes)
       .def_property_readonly("max_level", &Hnsw::max_level);
 }

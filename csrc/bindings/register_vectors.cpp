@@ -12,12 +12,23 @@
 namespace vdb::bindings {
 namespace {
 
-VectorView view_of(const Matrix& m, Metric metric) { return {m.data, m.rows, m.columns, metric, nullptr, m.dtype}; }
+VectorView view_of(const Matrix& m, Metric metric) { return {m.data, m.rows, m.columns, metric, nullptr, m.dtype, {}}; }
 
-OwnedView make_view(const py::array& data, const std::string& metric, const py::object& norms) {
+// `custom` is an object with a `name` and the `address` of a CustomFunction that lives as long as it does.
+void bind_custom(OwnedView& owned, const py::object& custom) {
+  VDB_CHECK(!custom.is_none(), "metric 'custom' needs the metric as custom");
+  const auto address = custom.attr("address").cast<std::uintptr_t>();
+  VDB_CHECK(address != 0, "the address of the metric is null");
+  owned.view.custom.function = reinterpret_cast<CustomFunction>(address);
+  owned.custom_name = custom.attr("name").cast<std::string>();
+}
+
+OwnedView make_view(const py::array& data, const std::string& metric, const py::object& norms,
+                    const py::object& custom) {
   const Matrix m = matrix(data, "data");
   VDB_CHECK(m.columns >= 1, "vectors have at least one dimension");
-  OwnedView owned{view_of(m, parse_metric(metric)), py::make_tuple(data, norms)};
+  OwnedView owned{view_of(m, parse_metric(metric)), py::make_tuple(data, norms, custom), {}};
+  if (owned.view.metric == Metric::kCustom) bind_custom(owned, custom);
   if (owned.view.metric == Metric::kCosine) {
     VDB_CHECK(py::isinstance<Array<float>>(norms), "cosine needs inverse_norms as a float32 array");
     const auto values = vector(norms.cast<Array<float>>(), "inverse_norms");
@@ -51,10 +62,12 @@ py::tuple scan_view(const OwnedView& owned, const py::array& queries, std::size_
   QueryBatch batch = query_batch(owned, queries, k, rows, threads);
   AnswerArrays answers(batch.nq, k);
   SearchStats stats;
+  const CallView call(owned);
   run_interruptible([&, view = answers.view()](CancelToken& token) {
     batch.cancel = &token;
-    stats = scan(owned.view, batch, begin, view);
+    stats = scan(call.view(), batch, begin, view);
   });
+  call.check();
   return answers.with(stats);
 }
 
@@ -103,7 +116,8 @@ void register_vectors(py::module_& module) {
       });
 
   py::class_<OwnedView>(module, "VectorView")
-      .def(py::init(&make_view), py::arg("data"), py::arg("metric"), py::arg("inverse_norms") = py::none())
+      .def(py::init(&make_view), py::arg("data"), py::arg("metric"), py::arg("inverse_norms") = py::none(),
+           py::arg("custom") = py::none())
       .def_property_readonly("n", [](const OwnedView& owned) { return owned.view.n; })
       .def_property_readonly("dim", [](const OwnedView& owned) { return owned.view.dim; })
       .def_property_readonly("row_bytes", [](const OwnedView& owned) { return owned.view.row_bytes(); })

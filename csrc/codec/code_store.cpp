@@ -1,13 +1,14 @@
 #include "codec/code_store.h"
 
 #include <algorithm>
-#include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <utility>
 
 #include "base/check.h"
+#include "base/prefetch.h"
 #include "base/thread_pool.h"
 #include "core/dimensions.h"
 #include "core/sample.h"
@@ -28,7 +29,7 @@ constexpr std::size_t kRetrainGrowth = 4;
 
 std::size_t sample_size(std::size_t dim) { return std::min(kSampleBytes / (dim * sizeof(float)), kMaxSampleRows); }
 
-// The "params" section, as io/FORMAT.md lists it.
+// The "codes" section, as io/FORMAT.md lists it.
 struct Record {
   std::uint32_t kind;
   std::uint32_t dim;
@@ -37,7 +38,7 @@ struct Record {
   std::uint32_t bits;
   std::uint32_t m;
   std::uint32_t opq;
-  std::uint32_t zero;
+  std::uint32_t aligned;
   std::uint64_t seed;
   std::uint64_t covered;
   std::uint64_t trained_on;
@@ -58,6 +59,13 @@ Codec read_codec(CodecKind kind, Bytes bytes) {
   throw unknown_kind(kind);
 }
 
+// Records of less than a cache line never lie across two, longer ones begin with one.
+std::size_t stride_of(std::size_t record_bytes, const CodeParams& params) {
+  if (!params.aligned) return record_bytes;
+  if (record_bytes <= kCacheLineBytes) return std::bit_ceil(record_bytes);
+  return lines_of(record_bytes) * kCacheLineBytes;
+}
+
 // Whether float32 products of stored vectors with this 1/length keep what the angle says.
 bool has_clear_direction(float inverse) {
   constexpr float kLeast = 0x1p-40F;
@@ -75,19 +83,19 @@ void require(const Container& file, const char* section, bool holds, std::uint64
 Record read_record(const Container& file) {
   constexpr auto kLastKind = static_cast<std::uint32_t>(CodecKind::kProjection);
   constexpr auto kLastMetric = static_cast<std::uint32_t>(Metric::kInnerProduct);
-  const Bytes bytes = file.section("params");
+  const Bytes bytes = file.section("codes");
   const auto check = [&](bool holds, std::uint64_t expected, std::uint64_t found) {
-    require(file, "params", holds, expected, found);
+    require(file, "codes", holds, expected, found);
   };
   check(bytes.size() == sizeof(Record), sizeof(Record), bytes.size());
   Record record;
   std::memcpy(&record, bytes.data(), sizeof record);
   if (record.kind > kLastKind) {
-    throw Corrupted({file.path(), "params", 0, "a kind", unknown_kind(static_cast<CodecKind>(record.kind)).what()});
+    throw Corrupted({file.path(), "codes", 0, "a kind", unknown_kind(static_cast<CodecKind>(record.kind)).what()});
   }
   check(record.metric <= kLastMetric, kLastMetric, record.metric);
   check(record.opq <= 1, 1, record.opq);
-  check(record.zero == 0, 0, record.zero);
+  check(record.aligned <= 1, 1, record.aligned);
   check(record.covered <= kMaxSlots, kMaxSlots, record.covered);
   const bool possible = record.covered == 0 ? record.trained_on == 0 : record.trained_on >= 1;
   check(possible && record.trained_on <= record.covered, record.covered, record.trained_on);
@@ -96,7 +104,7 @@ Record read_record(const Container& file) {
 
 // The bytes of a record of `codec`, which must be the codec of such vectors.
 template <class Concrete>
-std::size_t checked_stride(const Container& file, const Record& record, const Concrete& codec) {
+std::size_t checked_bytes(const Container& file, const Record& record, const Concrete& codec) {
   const auto metric = static_cast<std::uint32_t>(code_metric(static_cast<Metric>(record.metric)));
   const auto found = static_cast<std::uint32_t>(codec.metric());
   require(file, "codec", codec.dim() == record.dim, record.dim, codec.dim());
@@ -154,6 +162,9 @@ void to_code_space(const VectorView& view, Slot slot, float inverse, float* out)
 CodeStore::CodeStore(const CodeParams& params) : params_(params) {
   VDB_CHECK(params.dim >= 1 && params.dim <= kMaxDim,
             "a vector has 1 to " + std::to_string(kMaxDim) + " dimensions, got " + std::to_string(params.dim));
+  const bool paddable = params.kind == CodecKind::kSq8 || params.kind == CodecKind::kRabitq;
+  VDB_CHECK(paddable || !params.aligned, "only sq8 and rabitq have records that can be aligned");
+  VDB_CHECK(params.metric != Metric::kCustom, "codes estimate l2, cosine and ip, not a metric of the caller's");
 }
 
 void CodeStore::extend(const VectorView& view, const CodeExtend& options) {
@@ -197,13 +208,13 @@ bool CodeStore::train(const Work& work, Snapshot& into) const {
   std::vector<float> rows(chosen.size() * view.dim);
   std::size_t n = 0;
   for (const std::size_t i : chosen) {
-    const float inverse = view.metric == Metric::kCosine ? view.inverse_norms[slots[i]] : 1.0F;
+    const float inverse = code_scale(view, slots[i]);
     if (has_clear_direction(inverse)) to_code_space(view, slots[i], inverse, rows.data() + n++ * view.dim);
   }
   if (n == 0) return false;
   into.codec = std::make_shared<const Codec>(
       train_codec(params_, {rows.data(), n, view.dim}, work.options.threads, work.options.cancel));
-  into.stride = std::visit([](const auto& codec) { return codec.record_bytes(); }, *into.codec);
+  into.stride = stride_of(std::visit([](const auto& codec) { return codec.record_bytes(); }, *into.codec), params_);
   into.trained_on = slots.size();
   return true;
 }
@@ -214,7 +225,7 @@ void CodeStore::encode(const Codec& codec, const Work& work, AlignedBuffer<std::
   const std::size_t total = view.n - begin;
   std::visit(
       [&](const auto& concrete) {
-        const std::size_t stride = concrete.record_bytes();
+        const std::size_t stride = stride_of(concrete.record_bytes(), params_);
         std::atomic<std::size_t> done{0};
         const std::size_t grain = std::clamp(kChunkBytes / (view.dim * sizeof(float)), kMinChunkRows, kMaxChunkRows);
         parallel_for({total, grain, work.options.threads}, [&](const Chunk& chunk) {
@@ -223,8 +234,7 @@ void CodeStore::encode(const Codec& codec, const Work& work, AlignedBuffer<std::
           std::vector<float> rows(n * view.dim);
           for (std::size_t i = 0; i < n; ++i) {
             const Slot slot = static_cast<Slot>(begin + chunk.begin + i);
-            const float inverse = view.metric == Metric::kCosine ? view.inverse_norms[slot] : 1.0F;
-            to_code_space(view, slot, inverse, rows.data() + i * view.dim);
+            to_code_space(view, slot, code_scale(view, slot), rows.data() + i * view.dim);
           }
           std::uint8_t* const records = into.data() + (begin + chunk.begin) * stride;
           if constexpr (requires { concrete.encode_block(rows.data(), n, records); }) {
@@ -246,67 +256,96 @@ CodeStore::Snapshot CodeStore::snapshot() const {
   return snapshot_;
 }
 
+std::unique_ptr<CodeStore> CodeStore::renumbered(std::span<const Slot> new_slot_of, std::size_t slots) const {
+  auto store = std::make_unique<CodeStore>(params_);
+  Snapshot moved = snapshot();
+  if (!moved.codec) return store;
+  const std::size_t old_slots = std::min(moved.covered, new_slot_of.size());
+  const auto old = std::exchange(moved.buffer, nullptr);
+  auto buffer = std::make_shared<AlignedBuffer<std::uint8_t>>(slots * moved.stride, std::uint8_t{0});
+  for (std::size_t slot = 0; slot < old_slots; ++slot) {
+    if (new_slot_of[slot] >= slots) continue;
+    std::copy_n(old->data() + slot * moved.stride, moved.stride, buffer->data() + new_slot_of[slot] * moved.stride);
+  }
+  moved.buffer = std::move(buffer);
+  moved.covered = slots;
+  store->snapshot_ = std::move(moved);
+  return store;
+}
+
 std::size_t CodeStore::memory_bytes() const {
   const Snapshot now = snapshot();
   const std::size_t records = now.buffer ? now.buffer->bytes() : 0;
   return records + (now.codec ? std::visit([](const auto& codec) { return codec.memory_bytes(); }, *now.codec) : 0);
 }
 
-std::uint64_t CodeStore::save(const std::string& path, Bytes identity) const {
-  const Snapshot now = snapshot();
+std::array<Section, 3> CodeStore::Image::sections() const {
+  const Bytes records = codes.buffer ? Bytes{codes.buffer->data(), codes.covered * codes.stride} : Bytes{};
+  return {Section{"codes", params}, Section{"codec", codec}, Section{"records", records}};
+}
+
+CodeStore::Image CodeStore::image() const {
+  Image image{snapshot(), {}, {}};
   const Record record{static_cast<std::uint32_t>(params_.kind),
                       static_cast<std::uint32_t>(params_.dim),
                       static_cast<std::uint32_t>(params_.metric),
-                      static_cast<std::uint32_t>(now.stride),
+                      static_cast<std::uint32_t>(image.codes.stride),
                       static_cast<std::uint32_t>(params_.bits),
                       static_cast<std::uint32_t>(params_.m),
                       params_.opq ? 1U : 0U,
-                      0,
+                      params_.aligned ? 1U : 0U,
                       params_.seed,
-                      now.covered,
-                      now.trained_on};
-  std::vector<unsigned char> codec;  // empty where nothing is covered yet
-  if (now.codec) codec = std::visit([](const auto& concrete) { return concrete.serialize(); }, *now.codec);
-  const std::array<Section, 3> sections{
-      Section{"params", bytes_of(std::span<const Record>(&record, 1))},
-      Section{"codec", codec},
-      Section{"records", now.buffer ? Bytes{now.buffer->data(), now.covered * now.stride} : Bytes{}},
-  };
-  return write_container(path, identity, sections);
+                      image.codes.covered,
+                      image.codes.trained_on};
+  const Bytes bytes = bytes_of(std::span<const Record>(&record, 1));
+  image.params.assign(bytes.begin(), bytes.end());
+  if (image.codes.codec) {
+    image.codec = std::visit([](const auto& concrete) { return concrete.serialize(); }, *image.codes.codec);
+  }
+  return image;
+}
+
+std::uint64_t CodeStore::save(const std::string& path, Bytes identity) const {
+  return write_container(path, identity, image().sections());
 }
 
 std::unique_ptr<CodeStore> CodeStore::load(const std::string& path, FindBasis find_basis) {
   const Container file = Container::read(path);
+  std::unique_ptr<CodeStore> store = restore(file, std::move(find_basis));
+  store->identity_.assign(file.identity().begin(), file.identity().end());
+  return store;
+}
+
+std::unique_ptr<CodeStore> CodeStore::restore(const Container& file, FindBasis find_basis) {
   const Record record = read_record(file);
   std::unique_ptr<CodeStore> store;
   Snapshot loaded;
   try {
-    store = std::make_unique<CodeStore>(CodeParams{static_cast<CodecKind>(record.kind), record.dim,
-                                                   static_cast<Metric>(record.metric), record.seed, record.bits,
-                                                   record.m, record.opq != 0, std::move(find_basis)});
+    store = std::make_unique<CodeStore>(
+        CodeParams{static_cast<CodecKind>(record.kind), record.dim, static_cast<Metric>(record.metric), record.seed,
+                   record.bits, record.m, record.opq != 0, std::move(find_basis), record.aligned != 0});
     if (const Bytes codec = file.section("codec"); record.covered != 0) {
       loaded.codec = std::make_shared<const Codec>(read_codec(store->params_.kind, codec));
     } else {
       require(file, "codec", codec.empty(), 0, codec.size());
     }
   } catch (const InvalidArgument& reason) {
-    throw Corrupted({path, "codec", 0, "a codec", reason.what()});
+    throw Corrupted({file.path(), "codec", 0, "a codec", reason.what()});
   }
   if (loaded.codec) {
-    loaded.stride = std::visit([&](const auto& codec) { return checked_stride(file, record, codec); }, *loaded.codec);
+    const std::size_t bytes =
+        std::visit([&](const auto& codec) { return checked_bytes(file, record, codec); }, *loaded.codec);
+    loaded.stride = stride_of(bytes, store->params_);
   }
-  require(file, "params", loaded.stride == record.stride, loaded.stride, record.stride);
-  const Bytes records = file.section("records");
+  require(file, "codes", loaded.stride == record.stride, loaded.stride, record.stride);
+  auto records = std::make_shared<AlignedBuffer<std::uint8_t>>(file.values<std::uint8_t>("records"));
   const std::size_t expected = record.covered * record.stride;
-  require(file, "records", records.size() == expected, expected, records.size());
-  auto buffer = std::make_shared<AlignedBuffer<std::uint8_t>>(records.size(), std::uint8_t{0});
-  std::copy(records.begin(), records.end(), buffer->data());
-  loaded.buffer = std::move(buffer);
+  require(file, "records", records->size() == expected, expected, records->size());
+  loaded.buffer = std::move(records);
   loaded.covered = record.covered;
   loaded.trained_on = record.trained_on;
   loaded.metric = store->params_.metric;
   store->snapshot_ = std::move(loaded);
-  store->identity_.assign(file.identity().begin(), file.identity().end());
   return store;
 }
 

@@ -2,12 +2,14 @@
 // one writer trains it and extends it while searches go on over the records they saw.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -46,6 +48,7 @@ struct CodeParams {
   std::size_t m = 0;          // sub-quantisers (kPq)
   bool opq = false;           // (kPq)
   FindBasis find_basis = {};  // (kProjection) called by extend() on its own thread
+  bool aligned = false;       // (kSq8, kRabitq) records begin where a gather reads the fewest cache lines
 };
 
 struct CodeExtend {
@@ -80,8 +83,24 @@ class CodeStore {
 
   Snapshot snapshot() const;
 
+  // The same codes under other slot numbers: slots [0, slots) are those that a covered slot becomes, kAbsentSlot drops
+  // one.
+  std::unique_ptr<CodeStore> renumbered(std::span<const Slot> new_slot_of, std::size_t slots) const;
+
   std::uint64_t save(const std::string& path, Bytes identity) const;
   static std::unique_ptr<CodeStore> load(const std::string& path, FindBasis find_basis = {});
+
+  // The codes as sections of a snapshot, their own or that of an index they belong to.
+  struct Image {
+    Snapshot codes;
+    std::vector<unsigned char> params;
+    std::vector<unsigned char> codec;  // empty where nothing is covered yet
+
+    std::array<Section, 3> sections() const;  // valid while the image lives
+  };
+  Image image() const;
+  // Corrupted where the sections are not those of codes. Leaves identity() empty.
+  static std::unique_ptr<CodeStore> restore(const Container& file, FindBasis find_basis = {});
 
   const CodeParams& params() const noexcept { return params_; }
   const std::vector<unsigned char>& identity() const noexcept { return identity_; }
@@ -101,6 +120,11 @@ class CodeStore {
   mutable std::mutex snapshot_mutex_;
   Snapshot snapshot_;
 };
+
+// What a stored vector is multiplied by to become what a codec sees: 1/length under cosine, else 1.
+inline float code_scale(const VectorView& view, Slot slot) noexcept {
+  return view.metric == Metric::kCosine ? view.inverse_norms[slot] : 1.0F;
+}
 
 // The vector a codec sees: float32, of length 1 under cosine. NaN, of which every codec says nothing, where the length
 // is so small or large that the products of stored vectors may lose the angle, or is 0.

@@ -19,6 +19,7 @@
 #include "codec/training.h"
 #include "core/metric.h"
 #include "core/rotation.h"
+#include "core/slot.h"
 #include "io/container.h"
 #include "simd/kernels.h"
 
@@ -61,6 +62,9 @@ class Rabitq {
   Query bind(const float* query) const;
 
  private:
+  // What the float32 steps of a rotation lose of a length, rarely more.
+  static constexpr float kFloatRounding = 0x1p-20F;
+
   // A record: the signs and their factors; with more than one bit the other parts of the code and the factors of all.
   // The estimate of a row is add + rescale * product, and a term of the query and the row's centroid.
   struct Factors {
@@ -74,14 +78,10 @@ class Rabitq {
     std::uint16_t ones;  // signs that are set
     std::uint16_t centroid;
   };
-  static_assert(sizeof(SignFactors) == 16);
+  static_assert(sizeof(SignFactors) == sizeof(BitCodeKernels::Factors));
 
-  // A code cut into codes the kernels can read, its sign first: value = sum of part << shift.
-  struct Part {
-    unsigned bits;
-    unsigned shift;
-    std::size_t offset;  // in the record
-  };
+  // A code is cut into codes the kernels can read, its signs first.
+  using Part = CodeKernels::Part;
 
   // A row's residual to its centroid in rotated space.
   struct Residual {
@@ -106,6 +106,12 @@ class Rabitq {
   std::span<const Part> parts() const noexcept { return {parts_.data(), n_parts_}; }
   bool signs_only() const noexcept { return n_parts_ == 1; }
   bool l2() const noexcept { return params_.metric == Metric::kL2; }
+  // Of the coordinates of a query.
+  struct Range {
+    float least;
+    float greatest;
+  };
+  static Range range_of(std::span<const float> values) noexcept;
   // Standard deviation of the cosine of two random directions.
   double spread() const noexcept;
 
@@ -140,12 +146,15 @@ class Rabitq {
   std::size_t record_bytes_;
 };
 
-// The first stage: what the signs alone say. The same members as Query, so that one search loop takes either.
+// The first stage: what the signs alone say. The same members as Query, so that one search loop takes either; bound by
+// the Query it is part of.
 class Rabitq::SignQuery {
  public:
   Estimate estimate(const std::uint8_t* record) const noexcept;
   void estimate_x4(const std::uint8_t* const* records, Estimate* out) const noexcept;
   void estimate_block(const CodeRows& records, Estimate* out) const noexcept;
+  void estimates(const CodeRows& all, std::span<const Slot> slots, Estimate* out) const noexcept;
+  void distances(const CodeRows& all, std::span<const Slot> slots, float* out) const noexcept;
 
  private:
   friend class Rabitq;
@@ -166,9 +175,9 @@ class Rabitq::SignQuery {
   };
 
   explicit SignQuery(const Rabitq& codec);
-  void bind_centroids(const float* query, std::span<const float> rotated, double norm);
-  void bind_planes(std::span<const float> rotated, double norm);
-  double error_of(double lost, double norm) const;
+  void bind_centroids(const float* query, std::span<const float> rotated, float norm) noexcept;
+  void bind_planes(std::span<const float> rotated, const Range& range, float norm) noexcept;
+  double error_of(double lost, float norm) const noexcept;
   Estimate finish(const SignFactors& row, std::uint32_t product) const noexcept;
   // `error` is what the quantised query adds.
   Estimate combine(const Factors& row, std::uint16_t centroid, float product, float error) const noexcept;
@@ -176,29 +185,46 @@ class Rabitq::SignQuery {
   const Rabitq* codec_;
   BitCodeKernels kernels_;
   AlignedBuffer<std::uint64_t> planes_;   // (query_bits, padded / 64)
+  AlignedBuffer<std::uint8_t> levels_;    // (padded,), what the planes are cut from
   std::vector<CentroidTerms> centroids_;  // a power of two: no record can name one that is not there
   std::size_t centroid_mask_;
+  AlignedBuffer<float> products_;       // with the centroids; under l2 squared distances from them
+  AlignedBuffer<float> centroid_adds_;  // CentroidTerms::add, side by side for the kernel
   Quantisation quantisation_{};
 };
 
 class Rabitq::Query {
  public:
+  // Bound to nothing yet; says nothing before bind().
+  explicit Query(const Rabitq& codec)
+      : signs_(codec), kernels_(kernels().code), rotated_(codec.padded(), 0), values_(codec.padded(), 0) {}
+
+  // Allocates nothing, so that one object serves query after query.
+  void bind(const float* query) noexcept;
+
   Estimate estimate(const std::uint8_t* record) const noexcept;
   void estimate_x4(const std::uint8_t* const* records, Estimate* out) const noexcept;
   void estimate_block(const CodeRows& records, Estimate* out) const noexcept;
+  // The estimates of the records that `slots` names, in any order.
+  void estimates(const CodeRows& all, std::span<const Slot> slots, Estimate* out) const noexcept;
+  // Their distances alone, up to rounding: the same for equal records wherever they stand in the list, but not always
+  // bit for bit those of the other forms. `out` has room up to the next multiple of 16. Infinite or NaN for rows and
+  // queries whose values overflow float32, where an estimate is the greatest float.
+  void distances(const CodeRows& all, std::span<const Slot> slots, float* out) const noexcept;
 
   const SignQuery& signs() const noexcept { return signs_; }
 
  private:
-  friend class Rabitq;
+  using Products = std::array<std::int32_t, 4>;
 
-  explicit Query(const Rabitq& codec) : signs_(codec), kernels_(kernels().code), values_(codec.padded(), 0) {}
-  void bind_values(std::span<const float> rotated, double norm);
+  void bind_values(const Range& range, float norm) noexcept;
   const CodeKernels::Forms& forms(unsigned bits) const noexcept;
+  Products products_of(const std::uint8_t* const* records) const noexcept;
   Estimate finish(const std::uint8_t* record, std::int32_t product) const noexcept;
 
   SignQuery signs_;
   CodeKernels kernels_;
+  AlignedBuffer<float> rotated_;       // (padded,), of the query
   AlignedBuffer<std::int8_t> values_;  // (padded,)
   SignQuery::Quantisation quantisation_{};
 };

@@ -19,6 +19,8 @@ constexpr std::size_t kPadding = 64;    // the kernels take whole blocks of this
 constexpr float kLevels = 255.0F;       // steps of a code
 constexpr float kQueryLevels = 127.0F;  // of a query's values, on either side of zero
 constexpr std::size_t kBlockRows = 64;  // products of a block on the stack
+constexpr std::size_t kTogether = 4;    // rows of a gathered product
+constexpr std::size_t kLanes = 8;       // sums side by side, so that the compiler can use its registers
 constexpr double kEpsilon = 0x1p-22;    // a few roundings to float32
 
 // What float32 may lose of a product of two vectors, relative to the product of their lengths: the roundings of the
@@ -141,68 +143,131 @@ ScalarQuantizer::Factors ScalarQuantizer::factors_of(const std::uint8_t* record)
 }
 
 ScalarQuantizer::Query ScalarQuantizer::bind(const float* query) const {
-  const bool l2 = metric_ == Metric::kL2;
-  const auto value = [&](std::size_t d) { return l2 ? double{query[d]} - double{mean_[d]} : double{query[d]}; };
-  double greatest = 0;
-  for (std::size_t d = 0; d < dim(); ++d) greatest = std::max(greatest, std::abs(value(d)));
   Query bound(*this);
-  Terms& terms = bound.terms_;
-  terms.l2 = l2;
-  terms.scale = to_float(greatest / double{kQueryLevels});
-  const double inverse = terms.scale > 0 && std::isfinite(terms.scale) ? 1.0 / double{terms.scale} : 0.0;
-  double norm = 0;
-  double lost = 0;
-  double from_mean = 0;
-  std::int64_t sum = 0;
-  for (std::size_t d = 0; d < dim(); ++d) {
-    const double level = std::nearbyint(value(d) * inverse);
-    const double rounded = level == level ? std::clamp(level, -double{kQueryLevels}, double{kQueryLevels}) : 0.0;
-    bound.values_[d] = static_cast<std::int8_t>(rounded);
-    sum += bound.values_[d];
-    const double left = value(d) - double{terms.scale} * rounded;
-    lost += left * left;
-    norm += value(d) * value(d);
-    from_mean += double{mean_[d]} * value(d);
-  }
-  norm = std::sqrt(norm);
-  const double slack = rounding(dim());
-  terms.offset_scale = to_float(double{terms.scale} * static_cast<double>(sum));
-  terms.base = to_float(l2 ? norm * norm : -from_mean);
-  terms.error_norm = raised(std::sqrt(lost) + slack * norm);
-  terms.error_residual = raised(norm * (1 + slack));
-  terms.error_base = raised(slack * norm * mean_norm_);
-  terms.rounding = raised(2 * slack);
-  if (!(norm <= kLongest) || !(l2 || mean_norm_ <= kLongest)) {
-    terms.error_base = terms.rounding = std::numeric_limits<float>::infinity();
-  }
+  bound.bind(query);
   return bound;
+}
+
+// Fills centred_ and returns the greatest of its absolute values.
+double ScalarQuantizer::Query::centre(const float* query) noexcept {
+  const std::size_t dim = codec_->dim();
+  const float* const mean = codec_->mean_.data();
+  double* const values = centred_.data();
+  if (codec_->metric_ == Metric::kL2) {
+    for (std::size_t d = 0; d < dim; ++d) values[d] = double{query[d]} - double{mean[d]};
+  } else {
+    for (std::size_t d = 0; d < dim; ++d) values[d] = double{query[d]};
+  }
+  double greatest[kLanes] = {};
+  for (std::size_t d = 0; d < centred_.size(); d += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      const double size = std::abs(values[d + j]);
+      greatest[j] = size > greatest[j] ? size : greatest[j];
+    }
+  }
+  return *std::max_element(greatest, greatest + kLanes);
+}
+
+void ScalarQuantizer::Query::bind(const float* query) noexcept {
+  terms_ = {};
+  terms_.l2 = codec_->metric_ == Metric::kL2;
+  terms_.scale = to_float(centre(query) / double{kQueryLevels});
+  const double scale = double{terms_.scale};
+  const double inverse = scale > 0 && std::isfinite(scale) ? 1.0 / scale : 0.0;
+  double norm[kLanes] = {};
+  double lost[kLanes] = {};
+  std::int32_t sums[kLanes] = {};
+  for (std::size_t d = 0; d < values_.size(); d += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      const double value = centred_[d + j];
+      // Written so that a NaN, which overflow can make, becomes the least level.
+      const double level = value * inverse + double{kQueryLevels};
+      const double positive = level > 0 ? level : 0.0;
+      const double inside = positive < 2 * double{kQueryLevels} ? positive : 2 * double{kQueryLevels};
+      const std::int32_t code = static_cast<std::int32_t>(inside + 0.5) - static_cast<std::int32_t>(kQueryLevels);
+      values_[d + j] = static_cast<std::int8_t>(code);
+      sums[j] += code;
+      const double left = value - scale * code;
+      lost[j] += left * left;
+      norm[j] += value * value;
+    }
+  }
+  Quantised all{0, 0, 0, 0};
+  for (std::size_t j = 0; j < kLanes; ++j) {
+    all.sum += sums[j];
+    all.norm_squared += norm[j];
+    all.lost += lost[j];
+  }
+  if (!terms_.l2) {
+    double products[kLanes] = {};
+    for (std::size_t d = 0; d < codec_->dim(); ++d) products[d % kLanes] += double{codec_->mean_[d]} * centred_[d];
+    for (const double product : products) all.with_mean += product;
+  }
+  set_terms(all);
+}
+
+void ScalarQuantizer::Query::set_terms(const Quantised& query) noexcept {
+  const double norm = std::sqrt(query.norm_squared);
+  const double slack = rounding(codec_->dim());
+  terms_.offset_scale = to_float(double{terms_.scale} * static_cast<double>(query.sum));
+  terms_.base = to_float(terms_.l2 ? norm * norm : -query.with_mean);
+  terms_.error_norm = raised(std::sqrt(query.lost) + slack * norm);
+  terms_.error_residual = raised(norm * (1 + slack));
+  terms_.error_base = raised(slack * norm * codec_->mean_norm_);
+  terms_.rounding = raised(2 * slack);
+  if (!(norm <= kLongest) || !(terms_.l2 || codec_->mean_norm_ <= kLongest)) {
+    terms_.error_base = terms_.rounding = std::numeric_limits<float>::infinity();
+  }
+}
+
+float ScalarQuantizer::distance(const Terms& terms, const Factors& factors, float product) noexcept {
+  const float cross = factors.offset * terms.offset_scale + factors.step * (terms.scale * product);
+  if (!terms.l2) return terms.base - cross;
+  return std::max((factors.norm * factors.norm + terms.base) - 2.0F * cross, 0.0F);
 }
 
 // Under inner product the interval is Cauchy-Schwarz's. Under l2 it is the triangle inequality's: a row is within
 // `residual` of its code, so its distance is within `residual` of the code's.
 Estimate ScalarQuantizer::finish(const Terms& terms, const Factors& factors, float product) noexcept {
-  const float cross = factors.offset * terms.offset_scale + factors.step * (terms.scale * product);
+  const float of_code = distance(terms, factors, product);
   if (!terms.l2) {
     const float error = factors.residual * terms.error_residual + (factors.norm * terms.error_norm + terms.error_base);
-    return {terms.base - cross, error + kUnderflow};
+    return {of_code, error + kUnderflow};
   }
   const float squared = factors.norm * factors.norm;
-  const float distance = std::max((squared + terms.base) - 2.0F * cross, 0.0F);
   const float code_error = 2.0F * (factors.norm * terms.error_norm) + terms.rounding * (squared + terms.base);
-  const float reach = std::sqrt(distance + code_error);
-  return {distance, code_error + factors.residual * (2.0F * reach + factors.residual) + kUnderflow};
+  const float reach = std::sqrt(of_code + code_error);
+  return {of_code, code_error + factors.residual * (2.0F * reach + factors.residual) + kUnderflow};
 }
 
 Estimate ScalarQuantizer::Query::estimate(const std::uint8_t* record) const noexcept {
-  const std::int32_t product = kernels().code.u8.pair(record, values_.data(), codec_->padded_);
+  const std::int32_t product = kernels_.pair(record, values_.data(), codec_->padded_);
   return finish(terms_, codec_->factors_of(record), static_cast<float>(product));
 }
 
 void ScalarQuantizer::Query::estimate_x4(const std::uint8_t* const* records, Estimate* out) const noexcept {
-  std::array<std::int32_t, 4> products;
-  kernels().code.u8.x4(records, values_.data(), codec_->padded_, products.data());
-  for (std::size_t i = 0; i < 4; ++i) {
+  std::array<std::int32_t, kTogether> products;
+  kernels_.x4(records, values_.data(), codec_->padded_, products.data());
+  for (std::size_t i = 0; i < kTogether; ++i) {
     out[i] = finish(terms_, codec_->factors_of(records[i]), static_cast<float>(products[i]));
+  }
+}
+
+void ScalarQuantizer::Query::estimates(const CodeRows& all, std::span<const Slot> slots, Estimate* out) const noexcept {
+  estimate_slots(*this, all, slots, out);
+}
+
+void ScalarQuantizer::Query::distances(const CodeRows& all, std::span<const Slot> slots, float* out) const noexcept {
+  for (std::size_t i = 0; i < slots.size(); i += kTogether) {
+    std::array<const std::uint8_t*, kTogether> records;
+    for (std::size_t r = 0; r < kTogether; ++r) {
+      records[r] = all.data + all.stride * slots[std::min(i + r, slots.size() - 1)];
+    }
+    std::array<std::int32_t, kTogether> products;
+    kernels_.x4(records.data(), values_.data(), codec_->padded_, products.data());
+    for (std::size_t r = 0; r < kTogether; ++r) {
+      out[i + r] = distance(terms_, codec_->factors_of(records[r]), static_cast<float>(products[r]));
+    }
   }
 }
 
@@ -211,7 +276,7 @@ void ScalarQuantizer::Query::estimate_block(const CodeRows& records, Estimate* o
   for (std::size_t begin = 0; begin < records.n; begin += kBlockRows) {
     const std::uint8_t* const first = records.data + begin * records.stride;
     const std::size_t n = std::min(kBlockRows, records.n - begin);
-    kernels().code.u8.block({first, n, records.stride}, values_.data(), codec_->padded_, products.data());
+    kernels_.block({first, n, records.stride}, values_.data(), codec_->padded_, products.data());
     for (std::size_t i = 0; i < n; ++i) {
       out[begin + i] = finish(terms_, codec_->factors_of(first + i * records.stride), static_cast<float>(products[i]));
     }

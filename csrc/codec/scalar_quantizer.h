@@ -14,6 +14,7 @@
 #include "codec/estimate.h"
 #include "codec/training.h"
 #include "core/metric.h"
+#include "core/slot.h"
 #include "io/container.h"
 #include "simd/kernels.h"
 
@@ -67,8 +68,17 @@ class ScalarQuantizer {
     bool l2;
   };
 
+  // Of a query: the sum of its int8 values, its squared length, and that of what quantisation lost.
+  struct Quantised {
+    std::int64_t sum;
+    double norm_squared;
+    double lost;
+    double with_mean;  // product, under inner product
+  };
+
   ScalarQuantizer(std::vector<float> mean, Metric metric);
   Factors factors_of(const std::uint8_t* record) const noexcept;
+  static float distance(const Terms& terms, const Factors& factors, float product) noexcept;
   static Estimate finish(const Terms& terms, const Factors& factors, float product) noexcept;
 
   std::vector<float> mean_;
@@ -79,17 +89,31 @@ class ScalarQuantizer {
 
 class ScalarQuantizer::Query {
  public:
+  // Bound to nothing yet; says nothing before bind().
+  explicit Query(const ScalarQuantizer& codec)
+      : codec_(&codec), kernels_(kernels().code.u8), centred_(codec.padded_, 0), values_(codec.padded_, 0) {}
+
+  // Allocates nothing, so that one object serves query after query.
+  void bind(const float* query) noexcept;
+
   Estimate estimate(const std::uint8_t* record) const noexcept;
   void estimate_x4(const std::uint8_t* const* records, Estimate* out) const noexcept;
   void estimate_block(const CodeRows& records, Estimate* out) const noexcept;
+  // The estimates of the records that `slots` names, in any order.
+  void estimates(const CodeRows& all, std::span<const Slot> slots, Estimate* out) const noexcept;
+  // Their distances alone, those of the estimates. `out` has room up to the next multiple of 16. Infinite or NaN only
+  // where the estimate's error is infinite.
+  void distances(const CodeRows& all, std::span<const Slot> slots, float* out) const noexcept;
 
  private:
-  friend class ScalarQuantizer;
   friend class Batch;
 
-  explicit Query(const ScalarQuantizer& codec) : codec_(&codec), values_(codec.padded_, 0) {}
+  double centre(const float* query) noexcept;
+  void set_terms(const Quantised& query) noexcept;
 
   const ScalarQuantizer* codec_;
+  CodeKernels::Forms kernels_;
+  AlignedBuffer<double> centred_;      // (padded,), the values that are quantised
   AlignedBuffer<std::int8_t> values_;  // (padded,)
   Terms terms_{};
 };

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "base/prefetch.h"
+#include "core/custom_distance.h"
 #include "core/vectors.h"
 #include "simd/kernels.h"
 
@@ -22,22 +23,44 @@ inline float ordered(float distance) noexcept {
   return distance == distance ? distance : std::numeric_limits<float>::infinity();
 }
 
-// Lines of a row to ask for ahead, at most: the first of a long row start the hardware's own prefetch of the rest
-// (bench/micro/gather.py).
-inline constexpr std::size_t kPrefetchLines = 24;
+// The arrays of measure() begin on a cache line and go on to a multiple of this, so that a kernel may work on whole
+// registers: 16 floats are the widest.
+inline constexpr std::size_t kMeasuredTogether = 16;
+
+constexpr std::size_t measured_room(std::size_t slots) noexcept {
+  return (slots + kMeasuredTogether - 1) / kMeasuredTogether * kMeasuredTogether;
+}
 
 // What the metrics share: the kernels of the view's dtype, and where its rows lie. The query has that dtype too.
 // Metric: kernels_of(view), the operation it is made of, and finish(slot, value), which turns what a kernel gives for a
 // row into the distance.
+//
+// A search loop asks of every distance functor, whatever it reads, what is public here but x4() and query().
 template <class Metric>
 class BoundQuery {
  public:
+  // Whether a row is so few cache lines that a loop asks for each as soon as it meets its slot, before it knows whether
+  // the row will be read; measure() then asks for none.
+  static constexpr bool kShortRows = false;
+
   float operator()(Slot slot) const noexcept { return metric().finish(slot, pair_(query_, row(slot), dim_)); }
 
   void x4(const Slot* slots, float* out) const noexcept {
     const void* const rows[4] = {row(slots[0]), row(slots[1]), row(slots[2]), row(slots[3])};
     x4_(query_, rows, dim_, out);
     for (std::size_t i = 0; i < 4; ++i) out[i] = metric().finish(slots[i], out[i]);
+  }
+
+  // out[i] is the distance of slots[i]. Both arrays go on to a multiple of kMeasuredTogether, with valid slots behind
+  // the last; four rows at a time, so that their cache misses overlap.
+  void measure(std::span<const Slot> slots, float* out) const noexcept {
+    constexpr std::size_t kWidth = 4;
+    const std::size_t n = slots.size();
+    for (std::size_t i = 0; i < std::min(n, kWidth); ++i) prefetch_row(slots[i]);
+    for (std::size_t i = 0; i < n; i += kWidth) {
+      for (std::size_t j = i + kWidth; j < std::min(n, i + 2 * kWidth); ++j) prefetch_row(slots[j]);
+      x4(slots.data() + i, out + i);
+    }
   }
 
   void prefetch_row(Slot slot) const noexcept { prefetch_lines(row(slot), lines_); }
@@ -123,24 +146,24 @@ decltype(auto) with_distance(const VectorView& view, const void* query, Visitor&
   switch (view.metric) {
     case Metric::kL2: return visitor(L2Distance(view, query));
     case Metric::kCosine: return visitor(CosineDistance(view, query));
+    case Metric::kCustom: return visitor(CustomDistance(view, query));
     case Metric::kInnerProduct: break;
   }
   return visitor(InnerProductDistance(view, query));
 }
 
-// Calls visit(slot, distance) for each of `slots` in order, four rows at a time so that their cache misses overlap.
+// Calls visit(slot, distance) for each of `slots` in order.
 template <class Distance, class Visit>
 void for_each_distance(const Distance& distance, std::span<const Slot> slots, Visit&& visit) {
-  constexpr std::size_t kWidth = 4;
-  const std::size_t n = slots.size();
-  for (std::size_t i = 0; i < std::min(n, kWidth); ++i) distance.prefetch_row(slots[i]);
-  for (std::size_t i = 0; i < n; i += kWidth) {
-    for (std::size_t j = i + kWidth; j < std::min(n, i + 2 * kWidth); ++j) distance.prefetch_row(slots[j]);
-    std::array<Slot, kWidth> four;
-    for (std::size_t j = 0; j < kWidth; ++j) four[j] = slots[std::min(i + j, n - 1)];
-    std::array<float, kWidth> distances;
-    distance.x4(four.data(), distances.data());
-    for (std::size_t j = 0; j < std::min(kWidth, n - i); ++j) visit(four[j], distances[j]);
+  constexpr std::size_t kStep = 8 * kMeasuredTogether;  // long enough that the start of each costs little
+  alignas(kCacheLineBytes) std::array<Slot, kStep> some;
+  alignas(kCacheLineBytes) std::array<float, kStep> distances;
+  for (std::size_t begin = 0; begin < slots.size(); begin += kStep) {
+    const std::size_t n = std::min(kStep, slots.size() - begin);
+    std::copy_n(slots.data() + begin, n, some.data());
+    std::fill(some.data() + n, some.data() + measured_room(n), some[0]);
+    distance.measure({some.data(), n}, distances.data());
+    for (std::size_t i = 0; i < n; ++i) visit(some[i], distances[i]);
   }
 }
 

@@ -10,7 +10,7 @@ using Slot = std::uint32_t;
 // Marks an empty edge and pads short results.
 inline constexpr Slot kAbsentSlot = 0xffffffffU;
 
-// The candidate pool keeps a mark in the top bit of a slot.
+// The candidate pool shifts a slot by one bit, to keep a mark in the lowest.
 inline constexpr std::uint64_t kMaxSlots = (std::uint64_t{1} << 31) - 1;
 
 }  // namespace vdb

@@ -86,11 +86,14 @@ std::size_t first_nonfinite(const VectorView& rows) noexcept {
 
 }  // namespace
 
-void read_row(const VectorView& view, Slot slot, float* out) noexcept {
-  const void* const row = view.row(slot);
-  with_dtype(view.dtype, [&]<class Stored>(Stored) {
-    for (std::size_t d = 0; d < view.dim; ++d) out[d] = Stored::value(bits_at<Stored>(row, d));
+void to_float32(const void* row, std::size_t dim, Dtype dtype, float* out) noexcept {
+  with_dtype(dtype, [&]<class Stored>(Stored) {
+    for (std::size_t d = 0; d < dim; ++d) out[d] = Stored::value(bits_at<Stored>(row, d));
   });
+}
+
+void read_row(const VectorView& view, Slot slot, float* out) noexcept {
+  to_float32(view.row(slot), view.dim, view.dtype, out);
 }
 
 float inverse_norm(const void* row, std::size_t dim, Dtype dtype) noexcept {

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "base/dtype.h"
+#include "core/custom_metric.h"
 #include "core/metric.h"
 #include "core/slot.h"
 
@@ -16,12 +17,16 @@ struct VectorView {
   Metric metric = Metric::kL2;
   const float* inverse_norms = nullptr;  // (n,) 1/|row| of the stored values; needed under cosine only
   Dtype dtype = Dtype::kFloat32;
+  CustomMetric custom = {};  // needed under custom only
 
   std::size_t row_bytes() const noexcept { return dim * bytes_per_value(dtype); }
   const void* row(Slot slot) const noexcept { return data + std::size_t{slot} * row_bytes(); }
 };
 
-// Writes the `dim` values of a row as float32, which holds those of every dtype exactly.
+// Writes `dim` values of `dtype` as float32, which holds those of every dtype exactly.
+void to_float32(const void* row, std::size_t dim, Dtype dtype, float* out) noexcept;
+
+// The same for a row of a view.
 void read_row(const VectorView& view, Slot slot, float* out) noexcept;
 
 // 1/|row|, computed in double; +inf for a zero row.

@@ -8,7 +8,6 @@
 
 #include "base/check.h"
 #include "io/checksum.h"
-#include "io/file.h"
 
 namespace vdb {
 namespace {
@@ -80,7 +79,7 @@ Header make_header(Bytes identity, std::span<const Section> sections) {
     std::copy(section.tag.begin(), section.tag.end(), entry);
     put(entry + kTagBytes, offset);
     put(entry + kTagBytes + 8, std::uint64_t{section.data.size()});
-    put(entry + kTagBytes + 16, crc32c(section.data.data(), section.data.size()));
+    put(entry + kTagBytes + 16, parallel_crc32c(section.data.data(), section.data.size()));
     offset = aligned(offset + section.data.size());
     entry += kEntryBytes;
   }
@@ -172,7 +171,7 @@ class Reader {
     require_zero(end, offset);
     const Bytes data = file_.subspan(offset, length);
     const auto stored = get<std::uint32_t>(&file_[entry + kTagBytes + 16]);
-    const auto actual = crc32c(data.data(), data.size());
+    const auto actual = parallel_crc32c(data.data(), data.size());
     require(stored == actual, "section checksum", offset, stored, actual);
     require_zero(entry + kTagBytes + 20, entry + kEntryBytes);
     const char* tag = reinterpret_cast<const char*>(&file_[entry]);
@@ -204,13 +203,17 @@ std::uint64_t write_container(const std::string& path, Bytes identity, std::span
 Container Container::read(const std::string& path) {
   Container container;
   container.path_ = path;
-  container.file_ = read_file(path);
-  const Reader reader(container.path_, container.file_);
+  container.file_ = std::make_shared<Mapping>(path);
+  const Reader reader(container.path_, container.file_->bytes());
   reader.check_header();
   reader.check_footer();
   container.identity_ = reader.identity();
   container.sections_ = reader.sections();
   return container;
+}
+
+bool Container::has(std::string_view tag) const noexcept {
+  return std::any_of(sections_.begin(), sections_.end(), [&](const Section& section) { return section.tag == tag; });
 }
 
 Bytes Container::section(std::string_view tag) const {

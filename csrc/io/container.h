@@ -1,12 +1,17 @@
-// One checksummed file of named sections: the form of every index snapshot. FORMAT.md has the byte map.
+// One checksummed file of named sections: the form of every index snapshot. It is mapped, not read, so an array in it
+// is there at once and its pages are shared with the system's cache. FORMAT.md has the byte map.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/aligned_buffer.h"
+#include "io/file.h"
 
 namespace vdb {
 
@@ -32,12 +37,21 @@ class Container {
 
   const std::string& path() const noexcept { return path_; }
   Bytes identity() const noexcept { return identity_; }
+  bool has(std::string_view tag) const noexcept;
   // Corrupted where the section is missing.
   Bytes section(std::string_view tag) const;
+  // The section as an array where it stands, on a cache line; it keeps the file mapped. A tail shorter than T is left
+  // out.
+  template <class T>
+  AlignedBuffer<T> values(std::string_view tag) const {
+    const Bytes data = section(tag);
+    unsigned char* const begin = &file_->bytes()[0] + (data.data() - file_->bytes().data());
+    return {reinterpret_cast<T*>(begin), data.size() / sizeof(T), file_};
+  }
 
  private:
   std::string path_;
-  std::vector<unsigned char> file_;
+  std::shared_ptr<Mapping> file_;
   Bytes identity_;
   std::vector<Section> sections_;
 };

@@ -1,6 +1,7 @@
 #include "io/file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,23 +56,22 @@ void FileWriter::finish() {
   if (::close(std::exchange(descriptor_, -1)) != 0) throw IoError("cannot close", path_, errno);
 }
 
-std::vector<unsigned char> read_file(const std::string& path) {
+Mapping::Mapping(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) throw IoError("cannot open", path, errno);
   struct stat status{};
   if (::fstat(file.get(), &status) != 0) throw IoError("cannot examine", path, errno);
   if (!S_ISREG(status.st_mode)) throw IoError("not a regular file", path, EINVAL);
-  std::vector<unsigned char> bytes(static_cast<std::size_t>(status.st_size));
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ::ssize_t n = ::read(file.get(), bytes.data() + done, bytes.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw IoError("cannot read", path, errno);
-    if (n == 0) break;  // truncated while reading: the checksums will say so
-    done += static_cast<std::size_t>(n);
-  }
-  bytes.resize(done);
-  return bytes;
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size == 0) return;  // nothing to map is an error of mmap
+  void* const address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file.get(), 0);
+  if (address == MAP_FAILED) throw IoError("cannot map", path, errno);
+  ::madvise(address, size, MADV_WILLNEED);  // advice only: a refusal costs speed
+  bytes_ = {static_cast<unsigned char*>(address), size};
+}
+
+Mapping::~Mapping() {
+  if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
 }
 
 }  // namespace vdb

@@ -3,8 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
-#include <vector>
 
 namespace vdb {
 
@@ -27,7 +27,20 @@ class FileWriter {
   std::uint64_t written_ = 0;
 };
 
-// The whole file.
-std::vector<unsigned char> read_file(const std::string& path);
+// A whole file in memory, as it was when the mapping was made. Writing to it changes this process's copy of a page and
+// never the file. Who cuts or rewrites the file meanwhile breaks the mapping (a page that is gone is a SIGBUS), so only
+// files that are never changed in place are mapped; a file that is removed or replaced lives on here.
+class Mapping {
+ public:
+  explicit Mapping(const std::string& path);
+  ~Mapping();
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  std::span<unsigned char> bytes() const noexcept { return bytes_; }
+
+ private:
+  std::span<unsigned char> bytes_;
+};
 
 }  // namespace vdb

@@ -21,6 +21,7 @@ Kernels assemble([[maybe_unused]] Isa isa) {
   k.bitset = scalar::kBitset;
   k.rotation = scalar::kRotation;
   k.pq = scalar::kPq;
+  k.packed_scan = scalar::kPackedScan;
 #if defined(__x86_64__)
   if (isa >= Isa::kAvx2) {
     k.distance_f32 = avx2::kDistanceF32;
@@ -32,6 +33,7 @@ Kernels assemble([[maybe_unused]] Isa isa) {
     k.bitset = avx2::kBitset;
     k.rotation = avx2::kRotation;
     k.pq = avx2::kPq;
+    k.packed_scan = avx2::kPackedScan;
   }
   if (isa >= Isa::kAvx512) {
     k.distance_f32 = avx512::kDistanceF32;
@@ -61,6 +63,7 @@ Kernels assemble([[maybe_unused]] Isa isa) {
     k.bitset = neon::kBitset;
     k.rotation = neon::kRotation;
     k.pq = neon::kPq;
+    k.packed_scan = neon::kPackedScan;
   }
   if (isa >= Isa::kNeonDotprod) {
     k.distance_i8 = neon_dotprod::kDistanceI8;

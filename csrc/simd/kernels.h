@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "base/dtype.h"
+#include "simd/code_kernels.h"
 #include "simd/isa.h"
 
 namespace vdb {
@@ -37,59 +38,6 @@ struct DistanceKernels {
 
   Forms l2_squared;
   Forms inner_product;
-};
-
-// Where codes lie: record i begins at data + i * stride.
-struct CodeRows {
-  const std::uint8_t* data;
-  std::size_t n;
-  std::size_t stride;
-};
-
-// Products of packed unsigned codes with an int8 query, exact in int32. `dim` is a multiple of 64, at most 65,536; the
-// tail of a shorter vector is zero in both. Each 64 dimensions of a code of b bits take 8 * b bytes, packed so that a
-// register unpacks by shifts alone:
-//   u8  byte i is dimension i
-//   u4  byte i of 32: low nibble dimension i, high nibble dimension 32 + i
-//   u2  byte i of 16: bits 2f and 2f + 1 are dimension 16 f + i, f from 0 to 3
-//   u1  bit i of a little-endian 64-bit word is dimension i
-struct CodeKernels {
-  using Pair = std::int32_t (*)(const std::uint8_t* code, const std::int8_t* query, std::size_t dim) noexcept;
-  using PairX4 = void (*)(const std::uint8_t* const* codes, const std::int8_t* query, std::size_t dim,
-                          std::int32_t* out) noexcept;
-  using Block = void (*)(const CodeRows& codes, const std::int8_t* query, std::size_t dim, std::int32_t* out) noexcept;
-  // Query q begins at queries + q * dim; out is (nq, codes.n).
-  using Tile = void (*)(const CodeRows& codes, const std::int8_t* queries, std::size_t nq, std::size_t dim,
-                        std::int32_t* out) noexcept;
-  struct Forms {
-    Pair pair;
-    PairX4 x4;
-    Block block;
-    Tile tile;
-  };
-
-  Forms u8;
-  Forms u4;
-  Forms u2;
-  Forms u1;
-};
-
-// Products of 1-bit codes with a query cut into bit planes: sum over j of 2^j * popcount(code & plane j), the form in
-// which a 1-bit code costs a few instructions for 512 dimensions. `words` is dim / 64; plane j begins at
-// planes + j * words; 1 <= bits <= 8.
-struct BitCodeKernels {
-  struct Query {
-    const std::uint64_t* planes;
-    std::size_t bits;
-    std::size_t words;
-  };
-  using Pair = std::uint32_t (*)(const std::uint8_t* code, const Query& query) noexcept;
-  using PairX4 = void (*)(const std::uint8_t* const* codes, const Query& query, std::uint32_t* out) noexcept;
-  using Block = void (*)(const CodeRows& codes, const Query& query, std::uint32_t* out) noexcept;
-
-  Pair pair;
-  PairX4 x4;
-  Block block;
 };
 
 // Bitmaps of 64-bit words. The binary operations write out[i] = a[i] op b[i] and return the number of bits set in out;
@@ -158,6 +106,31 @@ struct PqKernels {
   Scan4 scan4;
 };
 
+// The neighbours of one graph node, packed in groups of 32 with the 1-bit codes of their residuals to the node
+// (index/graph/packed_codes.h): four signs make a 4-bit code, and groups have the layout of PqKernels::Scan4.
+struct PackedScanKernels {
+  static constexpr std::size_t kRows = 32;
+  static constexpr std::size_t kEntries = 16;
+  static constexpr std::uint8_t kMaxEntry = 60;  // of a table, so that four entries add up in a byte
+  // A bound query: the product of a row's signs with the query is scale * sum of its entries + base.
+  struct Query {
+    const std::uint8_t* table;  // (m, 16), entries up to kMaxEntry; the greatest of each row add up to 65,535 at most
+    std::size_t m;              // a multiple of 4
+    float scale;
+    float base;
+  };
+  struct Bounds {
+    float distance;   // of the node
+    float threshold;  // of interest are rows below it
+  };
+  // `factors` are 32 addends, then 32 multipliers. Writes out[i] = distance + (addend[i] + multiplier[i] * product[i])
+  // and returns a bit for each row below the threshold; a NaN is not.
+  using Estimate = std::uint32_t (*)(const Query& query, const std::uint8_t* codes, const float* factors,
+                                     const Bounds& bounds, float* out) noexcept;
+
+  Estimate estimate;
+};
+
 struct Kernels {
   DistanceKernels distance_f32;
   DistanceKernels distance_f16;
@@ -168,6 +141,7 @@ struct Kernels {
   BitsetKernels bitset;
   RotationKernels rotation;
   PqKernels pq;
+  PackedScanKernels packed_scan;
 
   const DistanceKernels& distance(Dtype dtype) const noexcept {
     switch (dtype) {

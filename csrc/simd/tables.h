@@ -16,6 +16,7 @@ extern const BitCodeKernels kBitCode;
 extern const BitsetKernels kBitset;
 extern const RotationKernels kRotation;
 extern const PqKernels kPq;
+extern const PackedScanKernels kPackedScan;
 }  // namespace scalar
 namespace neon {
 extern const DistanceKernels kDistanceF32;
@@ -27,6 +28,7 @@ extern const BitCodeKernels kBitCode;
 extern const BitsetKernels kBitset;
 extern const RotationKernels kRotation;
 extern const PqKernels kPq;
+extern const PackedScanKernels kPackedScan;
 }  // namespace neon
 namespace neon_dotprod {
 extern const DistanceKernels kDistanceF32;
@@ -49,6 +51,7 @@ extern const BitCodeKernels kBitCode;
 extern const BitsetKernels kBitset;
 extern const RotationKernels kRotation;
 extern const PqKernels kPq;
+extern const PackedScanKernels kPackedScan;
 }  // namespace avx2
 namespace avx512 {
 extern const DistanceKernels kDistanceF32;

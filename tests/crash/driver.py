@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,11 @@ def insert_many(store: Store) -> None:
         transaction.insert("papers", rows(range(100, 3100)))  # three blocks of checksums
 
 
+def insert_after(store: Store) -> None:
+    with store.begin() as transaction:
+        transaction.insert("papers", rows(range(5000, 5003)))
+
+
 def delete_some(store: Store) -> None:
     with store.begin() as transaction:
         transaction.delete("papers", transaction.slots_of_keys("papers", [3, 20, 500]))
@@ -82,12 +88,20 @@ def list_index(store: Store) -> None:
         transaction.put_index(IndexRecord("h", "papers", "v", "hnsw", {"M": 8}, file, 20, store.state.seq))
 
 
+def compact(store: Store) -> None:
+    with store.begin() as transaction:
+        transaction.compact("papers")
+        file = store.save_index(lambda path: path.write_bytes(b"index of the new slots"))
+        record = transaction.state.table("papers").indexes["h"]
+        transaction.put_index(replace(record, file=file, covers_slots=transaction.state.table("papers").next_slot))
+
+
 def drop(store: Store) -> None:
     with store.begin() as transaction:
         transaction.drop_table("notes")
 
 
-OPERATIONS = (insert_one, insert_many, delete_some, update_vector, mix, list_index, drop)
+OPERATIONS = (insert_one, insert_many, delete_some, update_vector, mix, list_index, compact, insert_after, drop)
 
 
 def contents(store: Store) -> Contents:
@@ -102,6 +116,7 @@ def contents(store: Store) -> Contents:
             first = table.vectors["v"].data[slots, 0].tolist()
             known = sorted(zip(table.row_ids[slots].tolist(), values, first, strict=True))
             found[name] = {"rows": hash(repr(known)), "n": len(known), "indexes": sorted(table.indexes)}
+            found[name] |= {"generation": table.generation.number, "slots": table.next_slot}
             for record in table.indexes.values():
                 assert record.file is not None
                 assert store.index_path(record.file) is not None, "a listed index has no file"

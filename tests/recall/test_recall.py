@@ -135,3 +135,42 @@ def test_recall_of_real_papers_under_a_predicate(papers: vdb.Table, arxiv: Datas
     assert found >= 0.98
     if strategy == "auto":
         assert distances <= 20_000 * SHARES[share] * 1.6
+
+
+ASKED = [(0.90, 0.02), (0.95, 0.02), (0.99, 0.01)]  # a recall, and by how much what comes may miss it
+
+
+@pytest.mark.parametrize(("asked", "tolerance"), ASKED)
+@pytest.mark.parametrize("k", [1, 10, 100])
+def test_asked_recall_is_reached_on_blobs(
+    blob_table: vdb.Table, blobs: tuple[np.ndarray, np.ndarray], k: int, asked: float, tolerance: float
+) -> None:
+    assert blob_table.measure_recall(k, blobs[1], recall=asked).recall >= asked - tolerance
+
+
+@pytest.mark.parametrize(("asked", "tolerance"), ASKED)
+@pytest.mark.parametrize("k", [1, 10, 100])
+def test_asked_recall_is_reached_on_titles_that_look_for_papers(
+    papers: vdb.Table, arxiv: Dataset, k: int, asked: float, tolerance: float
+) -> None:
+    # Every title, so that what is missing is the curve's doing and not that of a sample of queries.
+    report = papers.measure_recall(k, arxiv.queries, metric="cosine", recall=asked)
+    assert report.recall >= asked - tolerance, str(report)
+
+
+def test_recall_and_work_stay_as_in_a_new_index_while_rows_are_deleted_and_replaced(
+    blobs: tuple[np.ndarray, np.ndarray],
+) -> None:
+    vectors, spec = blobs[0], vdb.HNSW(M=12, ef_construction=80)
+    with vdb.connect(":memory:") as db, vdb.connect(":memory:") as other:
+        table = loaded(db, vectors[:4000], spec)
+        for begin in range(0, 3600, 1200):  # each time 30 % of the rows go, and as many come
+            table.delete(f"id >= {begin} AND id < {begin + 1200}")
+            ids = np.arange(4000 + begin, 5200 + begin)
+            table.add({"id": ids, "u": np.zeros(1200)}, e=vectors[ids])
+        fresh = loaded(other, vectors[3600:7600], spec)
+        for ef in (20, 64):
+            found, distances = measured(table, blobs[1], strategy="graph", ef_search=ef)
+            expected, needed = measured(fresh, blobs[1], strategy="graph", ef_search=ef)
+            assert found >= expected - 0.01
+            assert distances <= 1.1 * needed

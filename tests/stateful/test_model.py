@@ -206,6 +206,20 @@ class Model(RuleBasedStateMachine):
         assert not transaction.__exit__(Rollback, error, None)  # false: the error goes on
         self.rows = self.before
 
+    @rule()
+    def compact(self) -> None:
+        if self.transaction is not None:
+            with pytest.raises(vdb.InvalidState):
+                self.table.compact()
+            return
+        hits = self.table.search([1] * DIM, 40, metric="l2", strategy="scan", select=["id", "lang", "n"])
+        dead = self.table.stats()["dead_slots"]
+        done = self.table.compact()
+        assert (done.rows, done.dead_slots) == (len(self.rows), dead)
+        assert self.table.stats()["dead_slots"] == 0
+        for row in hits:
+            assert {"lang": row["lang"], "n": row["n"]}.items() <= self.rows[row["id"]].items()
+
     @precondition(lambda self: self.transaction is None)
     @rule()
     def reopen(self) -> None:

@@ -61,6 +61,7 @@ def test_stats_count_rows_bytes_and_indexes(table: vdb.Table) -> None:
     assert table.stats() == {
         "rows": 8,
         "dead_slots": 2,
+        "dead_bytes": {"e": 2 * 3 * 4},
         "vector_bytes": {"e": 10 * 3 * 4},
         "indexes": {"h": info},
         "isa": _core.isa(),

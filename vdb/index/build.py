@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -13,12 +13,14 @@ from vdb.errors import InvalidState
 from vdb.index.spec import HNSW, Flat
 from vdb.index.spectrum import rank_at_most, spectrum
 from vdb.index.view import measurable
-from vdb.types import VectorColumn
+from vdb.index.walk_codes import NO_CODES, choose_walk_codes
+from vdb.metrics.custom import CORE_NAME, CustomMetric
+from vdb.types import METRICS, VectorColumn
 
 if TYPE_CHECKING:
     from vdb.index.spec import Spec
     from vdb.storage.state import IndexRecord, TableState
-    from vdb.types import FloatMatrix, Metric
+    from vdb.types import FloatMatrix, Slots
 
 Built: TypeAlias = _core.Hnsw | _core.Codes
 
@@ -27,19 +29,29 @@ _KINDS: Final[dict[str, type[HNSW | Flat]]] = {"hnsw": HNSW, "flat": Flat}
 _SAMPLE_ROWS: Final = 8192  # that show whether a projection is narrower than a byte a dimension
 _SAMPLE_VALUES: Final = 2**25  # at most, which is 128 MiB of float32: above 4,096 dimensions fewer rows have to do
 _BYTES_PER_COORDINATE: Final = 4
+_REPAIRS: Final = 2  # that a graph may need: one that has begun ends with the rows that were dead then
 
 
 def settled(spec: Spec, state: TableState, column: str) -> Spec:
     """The spec with the codes that suit the vectors where it leaves them open."""
-    if not isinstance(spec, Flat) or spec.codes != "auto":
+    if spec.codes != "auto":
         return spec
+    declared = state.schema.by_name[column]
+    assert isinstance(declared, VectorColumn)
+    metric = spec.metric or declared.metric
+    if isinstance(metric, CustomMetric):
+        return replace(spec, codes=NO_CODES.codes)
     sample = _sample(spec, state, column)
+    if isinstance(spec, HNSW):
+        row_bytes = state.vectors[column].data.dtype.itemsize * declared.dim
+        chosen = choose_walk_codes(sample, row_bytes, metric, spec.seed)
+        return replace(spec, codes=chosen.codes, bits=chosen.bits or None)
     # sq8 takes a byte a dimension and so does the narrowest dtype: what saves bytes beside one does beside the other.
     narrow = len(sample) > 0 and rank_at_most(sample, sample.shape[1] // _BYTES_PER_COORDINATE)
     return replace(spec, codes="projection" if narrow else "sq8")
 
 
-def _sample(spec: Flat, state: TableState, column: str) -> FloatMatrix:
+def _sample(spec: Spec, state: TableState, column: str) -> FloatMatrix:
     """Rows as the codes will be trained on: of those that have a distance, at length 1 for cosine."""
     declared = state.schema.by_name[column]
     assert isinstance(declared, VectorColumn)
@@ -56,16 +68,40 @@ def _sample(spec: Flat, state: TableState, column: str) -> FloatMatrix:
 
 def make(record: IndexRecord, dim: int) -> Built:
     """The index of a record, of no rows yet."""
-    spec = _kind(record)(**record.params)  # type: ignore[arg-type]
-    metric: Metric = record.params["metric"]  # type: ignore[assignment]
+    name = str(record.params["metric"])
+    metric = name if name in METRICS else CORE_NAME
+    # A graph listed before there were codes to walk by has none.
+    spec = _kind(record)(**{"codes": "none", **record.params, "metric": None})  # type: ignore[arg-type]
     if isinstance(spec, HNSW):
-        return _core.Hnsw(dim, metric, spec.M, spec.ef_construction, spec.seed)
+        options = (dim, metric, spec.M, spec.ef_construction, spec.seed)
+        if spec.codes == "packed":
+            return _core.Hnsw(*options, codes="rabitq", bits=1, packed=True)
+        return _core.Hnsw(*options, codes=None if spec.codes == "none" else spec.codes, bits=spec.bits or 0)
     return _core.Codes(dim, metric, spec.codes, spec.seed, spectrum=spectrum)
 
 
 def load(record: IndexRecord, path: str) -> Built:
     """The index of a snapshot."""
     return _core.Hnsw.load(path) if _kind(record) is HNSW else _core.Codes.load(path, spectrum)
+
+
+def renumbered(built: Built, new_slot_of: Slots, view: _core.VectorView, alive: _core.RowSet) -> Built | None:
+    """The same index under other slots, in the same order; None where its kind is built anew instead.
+
+    `new_slot_of` has one for each slot `built` covers, ABSENT_SLOT for those that are no more; `alive` are the others
+    that have a distance. A graph is repaired first, in place, for a dead node takes the edges over it along.
+    """
+    graph: Any = built
+    if not (hasattr(graph, "renumbered") and hasattr(graph, "repair")):
+        return None
+    for _ in range(_REPAIRS):
+        if graph.size == alive.count:
+            break
+        graph.repair(view, alive)
+    if graph.size != alive.count:
+        return None
+    moved: Built = graph.renumbered(new_slot_of, int(np.count_nonzero(new_slot_of != _core.ABSENT_SLOT)))
+    return moved
 
 
 def _kind(record: IndexRecord) -> type[HNSW | Flat]:

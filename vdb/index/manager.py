@@ -5,40 +5,39 @@ An index is derived data. A snapshot that is missing, damaged or of other vector
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from vdb import _core
-from vdb.errors import AlreadyExists, Corrupted, InvalidArgument, InvalidState, VdbError
-from vdb.index.build import load, make, settled
+from vdb.errors import AlreadyExists, InvalidArgument, InvalidState, MetricError, NotFound, VdbError
+from vdb.index.build import make, renumbered, settled
+from vdb.index.info import IndexInfo, describe
+from vdb.index.measure import Vectors, measure_curve
+from vdb.index.place import Place, Superseded
+from vdb.index.recall import LEAST_ROWS, RecallCurve
+from vdb.index.repair import dead_nodes
+from vdb.index.snapshot import Snapshots
 from vdb.index.spec import check_name
 from vdb.index.view import measurable, vector_view
+from vdb.metrics.registry import MetricRegistry
 from vdb.storage.state import IndexRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from vdb.index.build import Built
     from vdb.index.spec import Spec
+    from vdb.metrics.custom import AnyMetric
     from vdb.storage.state import TableState
-    from vdb.storage.store import Store
-    from vdb.types import Metric
+    from vdb.storage.store import Store, WriteTransaction
 
 _log = logging.getLogger(__name__)
 
-_SlotKey: TypeAlias = tuple[int, str, str, frozenset[tuple[str, int | float | str]]]
-
-
-@dataclass
-class _Slot:
-    """The place of one index once somebody needed it."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    built: Built | None = None
+_SlotKey: TypeAlias = tuple[int, int, str, str, frozenset[tuple[str, int | float | str]], "AnyMetric | None"]
 
 
 class IndexManager:
@@ -46,8 +45,10 @@ class IndexManager:
 
     def __init__(self, store: Store, threads: int = 0) -> None:
         self._store = store
+        self._snapshots = Snapshots(store)
         self._threads = threads
-        self._slots: dict[_SlotKey, _Slot] = {}
+        self.metrics = MetricRegistry()
+        self._slots: dict[_SlotKey, Place] = {}
         self._slots_lock = threading.Lock()
 
     def create(
@@ -60,7 +61,8 @@ class IndexManager:
     ) -> IndexRecord:
         """Build an index over the committed rows, save it and list it; returns its record.
 
-        AlreadyExists where the name is taken, NotFound for the column, InvalidState inside a transaction.
+        AlreadyExists where the name is taken, NotFound for the column, InvalidState inside a transaction, MetricError
+        where a distance written in Python fails.
         """
         if self._store.transaction is not None:
             raise InvalidState("An index cannot be created inside a transaction. Fix: create it after the commit.")
@@ -75,15 +77,28 @@ class IndexManager:
             raise InvalidArgument(f"progress must be callable, got {progress!r}.\n  Fix: pass f(done, total), or None.")
         _check_free(chosen, state)
         declared = state.schema.by_name[column]
+        metric = self.metrics.resolve(spec.metric or declared.metric)  # type: ignore[union-attr]
         params = settled(spec, state, column).params(declared.metric)  # type: ignore[union-attr]
         record = IndexRecord(chosen, table, column, spec.kind, params)
         built = make(record, state.vectors[record.column].data.shape[1])
-        self._extend(built, record, state, progress)
-        record = self._saved(built, record, state)
+        self._extend(built, metric, record, state, progress)
+        curve = self._measured(built, metric, record, state)
+        record = replace(
+            self._snapshots.save(built, metric, record, state), recall=None if curve is None else curve.to_json()
+        )
         with self._store.begin() as transaction:
-            _check_free(chosen, transaction.state.table(table))  # building takes long enough for another to be there
+            newest = transaction.state.table(table)
+            _check_free(chosen, newest)  # building takes long enough for another to be there, or for a compaction
+            if newest.id != state.id:
+                raise InvalidState(f"Table {table} was dropped while its index was built. Fix: build it again.")
+            if newest.generation is not state.generation:
+                built = self._moved(built, metric, record, state, newest)
+                record = self._snapshots.save(built, metric, record, newest)
             transaction.put_index(record)
-        self._slot(state, record).built = built
+        slot = self._slot(newest, record)
+        if slot.metric == metric:  # it was not replaced meanwhile
+            slot.put(built, newest)
+            slot.curve = curve
         self.follow(table)
         return record
 
@@ -101,17 +116,50 @@ class IndexManager:
         """An index, loaded from its snapshot or rebuilt when first needed.
 
         It may cover fewer rows than `state` (the caller scans the rest) or more (the caller passes a limit).
+        InvalidState where it was built with a distance whose function has not been given since the database was opened.
+        Superseded where the index is of other slots by now.
         """
         slot = self._slot(state, record)
         if (built := slot.built) is not None:
             return built
+        metric = slot.metric
+        if metric is None:
+            raise InvalidState(
+                f"Index {record.name} of table {record.table} needs its {self.unusable(record)}."
+                " Fix: db.register_metric(vdb.metric(function)), or drop the index."
+            )
         with slot.lock:
             if slot.built is None:
-                # Rows of an open transaction may be rolled back, and their slots given to others: never index those.
-                newest = self._store.committed.tables.get(record.table)
-                committed = newest if newest is not None and newest.id == state.id else state
-                slot.built = self._load(record, committed) or self._rebuild(record, committed)
+                committed = self._committed(state)
+                built = self._load(metric, record, committed)
+                slot.rebuilt = built is None
+                slot.put(built or self._rebuild(metric, record, committed), committed)
+            assert slot.built is not None
             return slot.built
+
+    def info(self, table: str, name: str) -> IndexInfo:
+        """What is known of an index, which is loaded or built for it; NotFound where there is none of that name."""
+        state = self._store.state.table(table)
+        record = state.indexes.get(name)
+        if record is None:
+            raise NotFound(f"Table {table} has no index {name!r}. Indexes: {', '.join(state.indexes) or 'none'}.")
+        unusable = self.unusable(record)
+        try:
+            built = None if unusable else self.built(state, record)
+            dead = self.dead_nodes(state, record) if isinstance(built, _core.Hnsw) else 0
+        except Superseded:  # by a compaction between the two
+            return self.info(table, name)
+        return replace(describe(record, built, dead, self.known_curve(state, record)), unusable=unusable)
+
+    def unusable(self, record: IndexRecord) -> str:
+        """Why an index cannot be used now; empty where it can."""
+        name = str(record.params["metric"])
+        known = self.metrics.find(name) is not None
+        return (
+            ""
+            if known
+            else f"metric {name!r}, written in Python, which is not registered since the database was opened"
+        )
 
     def graph(self, state: TableState, record: IndexRecord) -> _core.Hnsw:
         """`built` of a record of a graph."""
@@ -127,21 +175,101 @@ class IndexManager:
             raise InvalidState(f"Index {record.name} is of kind {record.kind!r}, which has no codes.")
         return built
 
+    def move(self, transaction: WriteTransaction, before: TableState) -> None:
+        """In the transaction that compacts a table, bring its indexes to the new slots, save and list them.
+
+        They are at hand before the commit is, so no search finds the table without them. `discard` after a rollback.
+        """
+        after = transaction.state.table(before.schema.name)
+        for record in before.indexes.values():
+            metric = self._slot(before, record).metric
+            if metric is None:  # nothing to measure by: it is built anew once its function is given
+                transaction.put_index(replace(record, file=None, covers_slots=0))
+                continue
+            built = self._moved(self._at_hand(before, metric, record), metric, record, before, after)
+            slot = self._slot(after, record)
+            slot.put(built, after)
+            slot.curve = self.known_curve(before, record)
+            transaction.put_index(self._snapshots.save(built, metric, record, after))
+
+    def discard(self, before: TableState) -> None:
+        """Forget what `move` made of a compaction that was rolled back."""
+        with self._slots_lock:
+            for key in [key for key in self._slots if key[0] == before.id and key[1] > before.generation.number]:
+                del self._slots[key]
+
+    def nodes(self, state: TableState, record: IndexRecord) -> int:
+        """Nodes a walk may meet, rows that are still to be indexed among them; of a graph not in memory, all slots."""
+        built = self._slot(state, record).built
+        if not isinstance(built, _core.Hnsw):
+            return state.next_slot
+        return built.size + max(0, state.next_slot - built.covered)
+
+    def dead_nodes(self, state: TableState, record: IndexRecord) -> int:
+        """Nodes of a graph that searches walk through although their rows have died."""
+        metric = self._slot(state, record).metric
+        if metric is None:
+            return 0
+        return dead_nodes(self.graph(state, record), measurable(state, record.column, metric))
+
     def follow(self, *tables: str) -> None:
-        """After a commit: insert what the indexes of these tables do not have yet, free those of dropped indexes."""
+        """After a commit: insert what the indexes of these tables do not have yet, free those of dropped indexes.
+
+        Graphs with many dead nodes are repaired, a slice after each commit, and stale recall curves are measured again:
+        by the thread that committed, while searches go on.
+        """
         database = self._store.state
-        known = {_slot_key(table, index) for table in database.tables.values() for index in table.indexes.values()}
+        known = {self._slot_key(table, index) for table in database.tables.values() for index in table.indexes.values()}
+        newest = {table.id: table.generation.number for table in database.tables.values()}
         with self._slots_lock:
             for key in self._slots.keys() - known:
-                del self._slots[key]
+                if key[1] <= newest.get(key[0], key[1]):  # else a compaction is about to commit it
+                    del self._slots[key]
         for state in (database.tables[name] for name in tables if name in database.tables):
             for record in state.indexes.values():
-                built = self._slot(state, record).built
-                if built is not None and built.covered < state.next_slot:
-                    self._extend(built, record, state)
+                slot = self._slot(state, record)
+                built, metric = slot.built, slot.metric
+                if built is not None and metric is not None and built.covered < state.next_slot:
+                    try:
+                        self._extend(built, metric, record, state)
+                    except MetricError as error:  # the rows are committed, and covered as far as they have distances
+                        _log.warning("index %s of table %s: %s", record.name, record.table, error)
+                if isinstance(built, _core.Hnsw) and metric is not None:
+                    self._repair(slot, metric, record, state)
+                    self.recall_curve(state, record)
+
+    def recall_curve(self, state: TableState, record: IndexRecord) -> RecallCurve | None:
+        """The recall curve of a graph, measured now where there is none that fits the committed table.
+
+        While another thread measures, the curve before, which may be None, as it is for codes and for few rows.
+        """
+        newest = self._store.committed.tables.get(record.table)
+        if newest is not None and newest.id == state.id and record.name in newest.indexes:
+            state = newest
+        curve, live = self.known_curve(state, record), state.live.count
+        if record.kind != "hnsw" or live < LEAST_ROWS:
+            return None
+        if curve is not None and not curve.is_stale(state.next_slot, live):
+            return curve
+        slot = self._slot(state, record)
+        metric = slot.metric
+        if metric is None or not slot.measuring.acquire(blocking=False):
+            return curve
+        try:
+            slot.curve = self._measured(self.graph(state, record), metric, record, state) or curve
+            return slot.curve
+        finally:
+            slot.measuring.release()
+
+    def known_curve(self, state: TableState, record: IndexRecord) -> RecallCurve | None:
+        """The recall curve as it was measured last, None where it never was."""
+        slot = self._slot(state, record)
+        if slot.curve is None and record.recall is not None:
+            slot.curve = RecallCurve.from_json(record.recall)
+        return slot.curve
 
     def save(self) -> None:
-        """Save every index that covers more than its snapshot, in one commit.
+        """Save every index that is ahead of its snapshot, and every new recall curve, in one commit.
 
         A failure is logged: what a snapshot lacks is indexed again when it is loaded.
         """
@@ -156,80 +284,114 @@ class IndexManager:
         grown = []
         for table in state.tables.values():
             for record in table.indexes.values():
-                built = self._slot(table, record).built
-                if built is not None and (record.file is None or built.covered > record.covers_slots):
-                    grown.append(self._saved(built, record, table))
+                slot = self._slot(table, record)
+                built, metric, curve, changed = slot.built, slot.metric, slot.curve, record
+                if built is not None and metric is not None and slot.is_behind(record):
+                    changed = self._snapshots.save(built, metric, record, table)
+                    slot.rebuilt = slot.repair.unsaved = False
+                if curve is not None and (text := curve.to_json()) != record.recall:
+                    changed = replace(changed, recall=text)
+                if changed is not record:
+                    grown.append((table, changed))
         if grown:
             with self._store.begin() as transaction:
-                for record in grown:
-                    transaction.put_index(record)
+                for table, record in grown:
+                    newest = transaction.state.tables.get(record.table)
+                    if newest is not None and newest.generation is table.generation and record.name in newest.indexes:
+                        transaction.put_index(record)
 
-    def _slot(self, state: TableState, record: IndexRecord) -> _Slot:
-        key = _slot_key(state, record)
+    def _slot(self, state: TableState, record: IndexRecord) -> Place:
+        key = self._slot_key(state, record)
         slot = self._slots.get(key)
         if slot is None:
             with self._slots_lock:
-                slot = self._slots.setdefault(key, _Slot())
+                slot = self._slots.setdefault(key, Place(key[-1]))
         return slot
+
+    def _slot_key(self, state: TableState, record: IndexRecord) -> _SlotKey:
+        """Whose place it is: an index made anew under the name of a dropped one may be of another kind.
+
+        So may its metric: a function registered under the name of another one starts anew.
+        """
+        metric = self.metrics.find(str(record.params["metric"]))
+        number = state.generation.number
+        return state.id, number, record.name, record.kind, frozenset(record.params.items()), metric
 
     def _extend(
         self,
         built: Built,
+        metric: AnyMetric,
         record: IndexRecord,
         state: TableState,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        metric: Metric = built.metric  # type: ignore[assignment]
         rows = measurable(state, record.column, metric)
         built.extend(vector_view(state, record.column, metric), rows, self._threads, progress)
 
-    def _rebuild(self, record: IndexRecord, state: TableState) -> Built:
+    def _measured(self, built: Built, metric: AnyMetric, record: IndexRecord, state: TableState) -> RecallCurve | None:
+        if not isinstance(built, _core.Hnsw):
+            return None
+        return measure_curve(Vectors(state, record.column, metric, self._threads), built)
+
+    def _committed(self, state: TableState) -> TableState:
+        """The newest committed state with the slots of `state`.
+
+        Rows of an open transaction may be rolled back, and their slots given to others: never index those.
+        """
+        newest = self._store.committed.tables.get(state.schema.name)
+        if newest is None or newest.id != state.id or newest.generation.number < state.generation.number:
+            return state
+        if newest.generation is not state.generation:
+            raise Superseded(f"Table {state.schema.name} was compacted meanwhile. Fix: search again.")
+        return newest
+
+    def _at_hand(self, state: TableState, metric: AnyMetric, record: IndexRecord) -> Built | None:
+        """The index where it is in memory or has a usable snapshot."""
+        slot = self._slot(state, record)
+        with slot.lock:
+            return slot.built or self._load(metric, record, state)
+
+    def _moved(
+        self, built: Built | None, metric: AnyMetric, record: IndexRecord, before: TableState, after: TableState
+    ) -> Built:
+        """An index over the slots of `before` as one over those of `after`, a later generation."""
+        everywhere = np.arange(before.next_slot, dtype=np.uint32)
+        new_slot_of = before.generation.moved(everywhere, after.generation)
+        moved = None
+        if built is not None and new_slot_of is not None:
+            self._extend(built, metric, record, before)
+            view, alive = vector_view(before, record.column, metric), measurable(before, record.column, metric)
+            moved = renumbered(built, new_slot_of, view, alive)
+        if moved is None:
+            return self._rebuild(metric, record, after)
+        self._extend(moved, metric, record, after)
+        return moved
+
+    def _repair(self, slot: Place, metric: AnyMetric, record: IndexRecord, state: TableState) -> None:
+        graph = self.graph(state, record)
+        with slot.lock:
+            if graph.covered == state.next_slot:  # else a later commit has come in between, and repairs
+                rows = measurable(state, record.column, metric)
+                slot.repair.go_on(graph, state, vector_view(state, record.column, metric), rows, self._threads)
+
+    def _rebuild(self, metric: AnyMetric, record: IndexRecord, state: TableState) -> Built:
         built = make(record, state.vectors[record.column].data.shape[1])
-        self._extend(built, record, state)
+        self._extend(built, metric, record, state)
         return built
 
-    def _load(self, record: IndexRecord, state: TableState) -> Built | None:
-        """The index of the record's snapshot, None where there is no usable one."""
-        if record.file is None:
-            return None
-        path = self._store.index_path(record.file)
-        if path is None:
-            _log.warning("index %s of table %s: its snapshot is missing; rebuilding it", record.name, record.table)
+    def _load(self, metric: AnyMetric, record: IndexRecord, state: TableState) -> Built | None:
+        """The index of the record's snapshot with the rows that came after it, None where there is no usable one."""
+        built = self._snapshots.load(metric, record, state)
+        if built is None:
             return None
         try:
-            built = load(record, str(path))
-        except (Corrupted, OSError, MemoryError) as error:
+            self._extend(built, metric, record, state)
+        except MetricError as error:  # perhaps at a row that is dead by now, which one built anew does not have
             _log.warning("index %s of table %s: %s; rebuilding it", record.name, record.table, error)
             return None
-        if built.identity != self._identity(record, state) or built.covered > state.next_slot:
-            _log.warning("index %s of table %s: %s is of other vectors; rebuilding it", record.name, record.table, path)
-            return None
-        self._extend(built, record, state)
         return built
-
-    def _saved(self, built: Built, record: IndexRecord, state: TableState) -> IndexRecord:
-        covered = 0
-
-        def write(path: Path) -> None:
-            nonlocal covered
-            covered = built.covered
-            built.save(str(path), self._identity(record, state))
-
-        file = self._store.save_index(write)
-        return replace(record, file=file, covers_slots=covered, covers_seq=self._store.state.seq)
-
-    def _identity(self, record: IndexRecord, state: TableState) -> bytes:
-        """Whose snapshot it is: other vectors or parameters make another identity."""
-        source = state.vectors[record.column].source.identity
-        parts = {"database": self._store.uuid, "vectors": source.file.hex, "kind": record.kind, **record.params}
-        return json.dumps(parts, sort_keys=True).encode()
 
 
 def _check_free(name: str, state: TableState) -> None:
     if name in state.indexes:
         raise AlreadyExists(f"Table {state.schema.name} has an index {name!r}. Fix: drop it first, or pass name=.")
-
-
-def _slot_key(state: TableState, record: IndexRecord) -> _SlotKey:
-    """Whose place it is: an index made anew under the name of a dropped one may be of another kind."""
-    return state.id, record.name, record.kind, frozenset(record.params.items())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from vdb.errors import InvalidArgument
+from vdb.metrics.custom import AnyMetric, CustomMetric, name_of
 from vdb.types import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ _M: Final = Option(2, 16, 1024, "edges a new node makes; up to twice as many sta
 _EF_CONSTRUCTION: Final = Option(1, 200, 100_000, "candidates kept while a new node looks for its edges")
 _SEED: Final = Option(0, 42, 2**63 - 1, "of the levels; the same seed and rows give the same graph")
 _SAMPLE_SEED: Final = Option(0, 42, 2**63 - 1, "of the samples of rows that choose and train the codes")
-CODES: Final = ("auto", "sq8", "projection")
+CODES: Final = ("auto", "sq8", "projection")  # of a Flat
+WALK_CODES: Final = ("auto", "none", "rabitq", "sq8", "packed")
+_BITS: Final = Option(1, 1, 8, "of a dimension; more rank better and are read for longer")
 EF_SEARCH: Final = Option(1, 64, 2**31 - 1, "candidates kept while searching; more find more and take longer")
 
 
@@ -39,34 +42,65 @@ class HNSW:
 
     Parameters
     ----------
-    metric : {"l2", "cosine", "ip"} or None
+    metric : {"l2", "cosine", "ip"}, CustomMetric or None
         What it is built for; None takes the column's metric.
     M : int
         2 to 1024: edges a new node makes; up to twice as many stay on the lowest level.
     ef_construction : int
         1 to 100,000: candidates kept while a new node looks for its edges.
     seed : int
-        Of the levels; the same seed and rows give the same graph.
+        Of the levels and of the codes; the same seed and rows give the same graph.
+    codes : {"auto", "none", "rabitq", "sq8", "packed"}
+        What a walk reads at each step instead of the vector. "rabitq" keeps a few bits of a random rotation for each
+        dimension (Gao and Long, SIGMOD 2024), "sq8" a byte, "none" no codes. "packed" keeps in each node a bit for each
+        dimension of all its neighbours (SymphonyQG: Gou et al., SIGMOD 2025), which takes several times the memory, and
+        "rabitq" of one bit beside it for searches with a selective predicate. What a walk finds is measured on the
+        vectors, so distances are exact either way. "auto" takes the fewest bits that rank a sample of the rows well
+        enough, and none where a vector is hardly longer than its code or the metric is written in Python;
+        `list_indexes()` says which. It is chosen once, from the rows there are.
+    bits : int or None
+        1 to 8 for "rabitq", 1 where it is None.
 
     Raises
     ------
     InvalidArgument
-        An option is out of range.
+        An option is out of range, or `bits` is given for codes that have none.
     """
 
-    metric: Metric | None = None
+    metric: AnyMetric | None = None
     M: int = _M.default
     ef_construction: int = _EF_CONSTRUCTION.default
     seed: int = _SEED.default
+    codes: str = "auto"
+    bits: int | None = None
 
     kind: ClassVar[str] = "hnsw"
     options: ClassVar[Mapping[str, Option]] = {"M": _M, "ef_construction": _EF_CONSTRUCTION, "seed": _SEED}
 
     def __post_init__(self) -> None:
-        if self.metric is not None:
+        if isinstance(self.metric, CustomMetric):
+            if self.codes not in ("auto", "none"):
+                raise _codes_of_custom(self.metric, "codes='none', or leave codes out.")
+            object.__setattr__(self, "codes", "none")
+        elif self.metric is not None:
             check_metric(self.metric)
         for name, option in self.options.items():
             object.__setattr__(self, name, check_option(name, getattr(self, name), option))
+        _check_codes(self.codes, WALK_CODES)
+        if isinstance(self.metric, CustomMetric) and self.codes not in ("auto", "none"):
+            raise InvalidArgument(
+                f"codes know l2, cosine and ip, not a metric written in Python, got {self.metric.name!r}.\n"
+                "  Fix: pass codes='none', or leave it out."
+            )
+        if self.codes == "rabitq":
+            object.__setattr__(self, "bits", check_option("bits", self.bits or _BITS.default, _BITS))
+        elif self.bits:
+            raise InvalidArgument(
+                f"bits={self.bits!r} is for codes='rabitq', got codes={self.codes!r}.\n"
+                "  Fix: pass codes='rabitq', or leave bits out."
+            )
+        else:
+            object.__setattr__(self, "bits", 0)
 
     def params(self, metric: Metric) -> dict[str, int | float | str]:
         """Everything that decides the graph, `metric` standing in for None."""
@@ -111,13 +145,11 @@ class Flat:
     kind: ClassVar[str] = "flat"
 
     def __post_init__(self) -> None:
+        if isinstance(self.metric, CustomMetric):
+            raise _codes_of_custom(self.metric, "create an HNSW(metric=...), or no index: a scan needs none.")
         if self.metric is not None:
             check_metric(self.metric)
-        if self.codes not in CODES:
-            raise InvalidArgument(
-                f"unknown codes {self.codes!r}; expected one of {', '.join(CODES)}.\n"
-                "  Fix: pass one of them, or leave it out for 'auto'."
-            )
+        _check_codes(self.codes, CODES)
         object.__setattr__(self, "seed", check_option("seed", self.seed, _SAMPLE_SEED))
 
     def params(self, metric: Metric) -> dict[str, int | float | str]:
@@ -129,11 +161,27 @@ Spec: TypeAlias = HNSW | Flat
 
 
 def _params(spec: Spec, metric: Metric) -> dict[str, int | float | str]:
-    return {field.name: getattr(spec, field.name) for field in fields(spec)} | {"metric": spec.metric or metric}
+    return {field.name: getattr(spec, field.name) for field in fields(spec)} | {
+        "metric": name_of(spec.metric or metric)
+    }
+
+
+def _codes_of_custom(metric: CustomMetric, remedy: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"codes know l2, cosine and ip, not a metric written in Python, got {metric.name!r}.\n  Fix: {remedy}"
+    )
+
+
+def _check_codes(codes: object, known: tuple[str, ...]) -> None:
+    if codes not in known:
+        raise InvalidArgument(
+            f"unknown codes {codes!r}; expected one of {', '.join(known)}.\n"
+            "  Fix: pass one of them, or leave it out for 'auto'."
+        )
 
 
 def check_metric(metric: object) -> Metric:
-    """The metric of that name, InvalidArgument where there is none."""
+    """The built-in metric of that name, InvalidArgument where there is none."""
     for known in METRICS:
         if metric == known:
             return known

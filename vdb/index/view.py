@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vdb import _core
+from vdb.metrics.custom import CORE_NAME, CustomMetric
 
 if TYPE_CHECKING:
+    from vdb.metrics.custom import AnyMetric
     from vdb.storage.state import TableState
-    from vdb.types import Metric
 
 
-def vector_view(state: TableState, column: str, metric: Metric) -> _core.VectorView:
-    """The vectors of a table state bound to a metric."""
+def vector_view(state: TableState, column: str, metric: AnyMetric) -> _core.VectorView:
+    """The vectors of a table state bound to a metric; DimensionMismatch where that is for another dimension."""
     vectors = state.vectors[column]
+    if isinstance(metric, CustomMetric):
+        metric.check_dim(vectors.data.shape[1])
+        return _core.VectorView(vectors.data, CORE_NAME, custom=metric)
     return _core.VectorView(vectors.data, metric, vectors.inverse_norms() if metric == "cosine" else None)
 
 
-def measurable(state: TableState, column: str, metric: Metric) -> _core.RowSet:
+def measurable(state: TableState, column: str, metric: AnyMetric) -> _core.RowSet:
     """The live rows whose vector has a distance: it is there and, for cosine, has a direction."""
     vectors = state.vectors[column]
     rows = state.live if vectors.present is None else state.live & vectors.present

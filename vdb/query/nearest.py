@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vdb import _core
+from vdb.errors import MetricError
 
 if TYPE_CHECKING:
     from vdb.query.plan import Actuals, Plan
@@ -77,7 +78,11 @@ class Search:
         if self.plan.method == "scan" or self.graph is None:
             return self.scan(k)
         walk = self._post if self.plan.method == "post" else self._walk
-        answer, unfinished = walk(self.graph, k)
+        try:
+            answer, unfinished = walk(self.graph, k)
+        except MetricError:  # perhaps at a row that is dead or not allowed: a walk passes through such, a scan does not
+            self.actuals.fallbacks += len(self.queries)
+            return self.scan(k)
         if not len(unfinished):
             return answer
         self.actuals.fallbacks += len(unfinished)

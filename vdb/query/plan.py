@@ -9,6 +9,7 @@ from vdb._core import ABSENT_SLOT
 
 if TYPE_CHECKING:
     from vdb._core import SearchStats
+    from vdb.index.recall import RecallCurve
     from vdb.types import Slots
 
 Method: TypeAlias = Literal["empty", "scan", "graph", "post"]
@@ -16,12 +17,18 @@ Method: TypeAlias = Literal["empty", "scan", "graph", "post"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """An index that might serve a search; `unusable` says why it cannot."""
+    """A graph that might serve a search; `unusable` says why it cannot.
+
+    `read` is the bytes a walk reads at each node it looks at: of a code, None for the vector. `curve` is given where
+    the search asks for a recall, None where there is none yet.
+    """
 
     name: str
     M: int
     nodes: int
     unusable: str = ""
+    read: int | None = None
+    curve: RecallCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class Situation:
         Live rows with a vector.
     matching : int
         Those that the predicate allows: exact, not an estimate.
+    recall : float or None
+        What the caller wants to find of the true neighbours, in place of `ef_search`.
     """
 
     rows: int
@@ -57,6 +66,8 @@ class Situation:
     strategy: str
     candidates: tuple[Candidate, ...]
     codes: tuple[CodeCandidate, ...] = ()
+    row_bytes: int = 1536  # of a vector
+    recall: float | None = None
 
     @property
     def selectivity(self) -> float:
@@ -79,7 +90,7 @@ class Plan:
     pool : int
         Nodes it keeps to find its way.
     budget : int
-        Distances after which a query goes over to the scan; 0: none.
+        Distances or estimates after which a query goes over to the scan; 0: none.
     scan_cost, graph_cost : float
         Expected cost in distances of a sequential scan; infinite where impossible.
     """
@@ -142,8 +153,9 @@ class Explanation:
             f"  matching  {seen.matching:,} of {seen.rows:,} rows ({seen.selectivity:.2%})",
         ]
         if plan.index is not None:
-            limits = f"ef_search={plan.ef}" + (f", pool={plan.pool}" if plan.pool > plan.ef else "")
-            budget = f", budget={plan.budget:,} distances" if plan.budget else ""
+            wanted = "" if seen.recall is None else f" for recall {seen.recall:g}"
+            limits = f"ef_search={plan.ef}{wanted}" + (f", pool={plan.pool}" if plan.pool > plan.ef else "")
+            budget = f", budget={plan.budget:,} steps" if plan.budget else ""
             lines.append(f"  index     {plan.index}, {limits}{budget}")
         elif plan.codes is not None:
             lines.append(f"  index     {plan.codes}: codes decide which rows are measured")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from vdb.errors import InvalidArgument
+from vdb.index.recall import LEAST_ROWS, widened
 from vdb.index.spec import EF_SEARCH
 from vdb.query.plan import Candidate, CodeCandidate, Plan, Situation
 
@@ -19,8 +20,12 @@ from vdb.query.plan import Candidate, CodeCandidate, Plan, Situation
 _WALK: Final = 6.2
 _WALK_POWER: Final = 0.68
 _WALK_M_POWER: Final = 0.75
-# A distance of the walk, its share of hops and cache misses included, against one of the scan.
-_WALK_TO_SCAN: Final = 2.0
+# A step of a walk costs as much as a scan's reading of this many bytes (hops, lists, cache misses), and what it reads
+# itself comes so much dearer than in order (bench/micro/gather.py).
+_STEP_BYTES: Final = 400
+_GATHERED: Final = 2.0
+# And a scan spends on each row what reading so many bytes costs.
+_ROW_BYTES: Final = 100
 
 
 def make_plan(situation: Situation) -> Plan:
@@ -28,6 +33,8 @@ def make_plan(situation: Situation) -> Plan:
 
     InvalidArgument where a forced strategy has no index to run on: it never switches silently.
     """
+    if situation.recall is not None:
+        situation = replace(situation, candidates=tuple(_judged(c, situation) for c in situation.candidates))
     usable = [c for c in situation.candidates if not c.unusable]
     best = min(usable, key=lambda c: _walk_cost(c, situation), default=None)
     forced_walk = situation.strategy in ("graph", "post")
@@ -48,9 +55,34 @@ def make_plan(situation: Situation) -> Plan:
     return walk
 
 
-def effort(situation: Situation) -> int:
-    """Candidates a walk keeps: what the caller said or the default, at least as many as will be returned."""
-    return max(situation.ef_search or EF_SEARCH.default, min(situation.k, situation.matching))
+def effort(situation: Situation, index: Candidate) -> int:
+    """Candidates a walk keeps, at least as many as will be returned.
+
+    What the caller said, or the index's curve of the recall the caller wants, or the default. The curve is of walks
+    over all rows: under a predicate it is an estimate, as the wider pool of such a walk is.
+    """
+    returned = min(situation.k, situation.matching)
+    wanted = _effort_for_recall(situation, index)
+    return max(situation.ef_search or EF_SEARCH.default, returned) if wanted is None else wanted
+
+
+def _effort_for_recall(situation: Situation, index: Candidate) -> int | None:
+    if situation.recall is None or index.curve is None:
+        return None
+    return index.curve.ef_for(situation.recall, max(min(situation.k, situation.matching), 1))
+
+
+def _judged(index: Candidate, situation: Situation) -> Candidate:
+    """The candidate, unusable where only the scan surely reaches the recall that is asked for."""
+    if index.unusable or _effort_for_recall(situation, index) is not None:
+        return index
+    if situation.recall == 1.0:
+        why = "only the scan has recall 1"
+    elif index.curve is None:
+        why = f"no recall curve, as of fewer than {LEAST_ROWS:,} rows or while it is measured"
+    else:
+        why = f"its recall curve does not reach {situation.recall:g} for k={situation.k}"
+    return replace(index, unusable=why)
 
 
 def _scan(situation: Situation, reason: str) -> Plan:
@@ -79,34 +111,41 @@ def _walk(situation: Situation, index: Candidate, reason: str) -> Plan:
         situation=situation,
         index=index.name,
         codes=None if codes is None else codes.name,
-        ef=effort(situation),
+        ef=effort(situation, index),
         pool=_pool(situation, index),
-        budget=0 if forced or situation.matching == situation.rows else _budget(situation, scan_cost),
+        budget=0 if forced or situation.matching == situation.rows else _budget(situation, index, scan_cost),
         scan_cost=scan_cost,
         graph_cost=_walk_cost(index, situation),
     )
 
 
 def _pool(situation: Situation, index: Candidate) -> int:
-    """Nodes a walk must keep to meet `ef` allowed ones, if those are spread evenly."""
-    dilution = index.nodes / max(situation.matching, 1)
-    return min(math.ceil(effort(situation) * max(dilution, 1.0)), max(index.nodes, 1))
+    return widened(effort(situation, index), index.nodes, situation.matching)
 
 
-def _budget(situation: Situation, scan_cost: float) -> int:
-    return max(math.ceil(scan_cost / _WALK_TO_SCAN), effort(situation))
+def _budget(situation: Situation, index: Candidate, scan_cost: float) -> int:
+    return max(math.ceil(scan_cost / _step_cost(index, situation)), effort(situation, index))
+
+
+def _step_cost(index: Candidate, situation: Situation) -> float:
+    read = situation.row_bytes if index.read is None else index.read
+    return (_STEP_BYTES + _GATHERED * read) / (_ROW_BYTES + situation.row_bytes)
 
 
 def _walk_cost(index: Candidate, situation: Situation) -> float:
     nodes = max(index.nodes, 2)
     reach = math.log(nodes) * _pool(situation, index) ** _WALK_POWER
-    distances: float = _WALK * (index.M / 16) ** _WALK_M_POWER * reach
-    return _WALK_TO_SCAN * min(distances, nodes)
+    steps: float = _WALK * (index.M / 16) ** _WALK_M_POWER * reach
+    measured = (
+        0 if index.read is None else _GATHERED * effort(situation, index)
+    )  # of what a walk by codes found, at most
+    return _step_cost(index, situation) * min(steps, nodes) + measured
 
 
 def _no_index(situation: Situation) -> InvalidArgument:
     why = "; ".join(f"{c.name}: {c.unusable}" for c in situation.candidates) or "the column has no graph"
     return InvalidArgument(
         f"strategy {situation.strategy!r} cannot run: {why}.\n"
-        "  Fix: create_index(column, HNSW(metric=...)) for this metric, or strategy='auto'."
+        "  Fix: create_index(column, HNSW(metric=...)) for this metric, or strategy='auto'"
+        + (", or ef_search= in place of recall=." if situation.recall is not None else ".")
     )

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from vdb.arrays import as_queries
 from vdb.dtypes import zero_rows
 from vdb.errors import InvalidArgument, PredicateError
+from vdb.index.recall import check_recall
 from vdb.index.spec import EF_SEARCH, check_integer, check_metric, check_name, check_option
+from vdb.metrics.custom import CustomMetric
 from vdb.query.parse import parse_predicate
 from vdb.storage.state import check_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vdb.types import Dtype, Metric, Predicate, StoredMatrix, TableSchema, VectorColumn
+    from vdb.metrics.custom import AnyMetric
+    from vdb.types import Dtype, Predicate, StoredMatrix, TableSchema, VectorColumn
 
 STRATEGIES: Final = ("auto", "scan", "graph", "post")
 _PLANNED: Final = ("acorn", "range", "ivf")  # of indexes this version does not build
@@ -28,9 +31,10 @@ class SearchOptions(NamedTuple):
     params: object = None
     column: str | None = None
     select: Sequence[str] | None = None
-    metric: str | None = None
+    metric: AnyMetric | str | None = None
     ef_search: int | None = None
     strategy: str = "auto"
+    recall: float | None = None
 
 
 class Request(NamedTuple):
@@ -43,6 +47,8 @@ class Request(NamedTuple):
         Whether the caller passed a matrix; else nq is 1.
     ef_search : int or None
         What the caller insists on.
+    recall : float or None
+        What the caller wants to find of the true neighbours; never given together with `ef_search`.
     columns : tuple of str
         The columns the hits will show.
     """
@@ -51,11 +57,12 @@ class Request(NamedTuple):
     queries: StoredMatrix
     is_batch: bool
     k: int
-    metric: Metric
+    metric: AnyMetric
     predicate: Predicate | None
     ef_search: int | None
     strategy: str
     columns: tuple[str, ...]
+    recall: float | None = None
 
 
 def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions) -> Request:
@@ -64,12 +71,12 @@ def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions
     Raises
     ------
     InvalidArgument
-        k, ef_search, strategy, metric, a column or the query is not valid; DimensionMismatch and PredicateError are
-        such errors too.
+        k, ef_search, recall, strategy, metric, a column or the query is not valid; DimensionMismatch and PredicateError
+        are such errors too.
     """
     column = choose_column(schema, options.column)
     queries, is_batch = as_queries(query, column.dim, f"{schema.name}.{column.name}", column.dtype)
-    metric = column.metric if options.metric is None else check_metric(options.metric)
+    metric = _metric(column, options.metric)
     if metric == "cosine":
         _check_directions(queries, column.dtype)
     if type(k) is not int or k < 1:
@@ -81,10 +88,21 @@ def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions
     ef_search = options.ef_search
     if ef_search is not None:
         ef_search = check_option("ef_search", ef_search, EF_SEARCH)
+    wanted = None if options.recall is None else _checked_recall(options.recall, ef_search)
     unfiltered = options.where is None and options.params is None
     predicate = None if unfiltered else parse_where(options.where, options.params, schema)
     columns = schema.shown if options.select is None else shown_columns(schema, options.select)
-    return Request(column, queries, is_batch, k, metric, predicate, ef_search, options.strategy, columns)
+    return Request(column, queries, is_batch, k, metric, predicate, ef_search, options.strategy, columns, wanted)
+
+
+def _checked_recall(recall: object, ef_search: int | None) -> float:
+    checked = check_recall(recall)
+    if ef_search is not None:
+        raise InvalidArgument(
+            f"got both recall={checked:g} and ef_search={ef_search}, and each decides how hard to search.\n"
+            "  Fix: pass recall= to have ef_search chosen, or ef_search= to force it."
+        )
+    return checked
 
 
 def parse_where(where: str | None, params: object, schema: TableSchema) -> Predicate | None:
@@ -121,6 +139,15 @@ def shown_columns(schema: TableSchema, select: Sequence[str] | None) -> tuple[st
         raise InvalidArgument(f"select must be a list of columns, got {select!r}.\n  Fix: ['name', ...].") from None
     check_columns(schema, tuple(name for name in columns if name != schema.row_id_column))
     return columns
+
+
+def _metric(column: VectorColumn, asked: AnyMetric | str | None) -> AnyMetric:
+    if asked is None:
+        return column.metric
+    if isinstance(asked, CustomMetric):
+        asked.check_dim(column.dim)
+        return asked
+    return check_metric(asked)
 
 
 def _check_directions(queries: StoredMatrix, dtype: Dtype) -> None:

@@ -25,10 +25,18 @@ class Growing(Generic[T]):
         """Put `rows` at [begin, begin + len(rows))."""
         end = begin + len(rows)
         if end > len(self._rows):
-            grown = np.empty((end + end // _SPARE, *self._rows.shape[1:]), self._rows.dtype)
-            grown[:begin] = self._rows[:begin]
-            self._rows = grown
+            self._grow(end + end // _SPARE, begin)
         self._rows[begin:end] = rows
+
+    def reserve(self, n: int) -> None:
+        """Take the memory of `n` rows in all, so that writing them copies nothing."""
+        if n > len(self._rows):
+            self._grow(n, len(self._rows))
+
+    def _grow(self, n: int, kept: int) -> None:
+        grown = np.empty((n, *self._rows.shape[1:]), self._rows.dtype)
+        grown[:kept] = self._rows[:kept]
+        self._rows = grown
 
     def view(self, n: int) -> npt.NDArray[T]:
         """The first `n` rows, read-only."""

@@ -42,6 +42,12 @@ CREATE TABLE vdb.indexes (
 INSERT INTO vdb.commits VALUES (0, make_timestamp(0));
 """
 
+# Not there in databases made before there were recall curves, so every use asks for it. `params` are those of the index
+# that was measured: a curve of another of the same name, left by a version that does not know this table, is no curve.
+_RECALL_CURVES: Final = """
+CREATE TABLE IF NOT EXISTS vdb.recall_curves (table_id BIGINT, name VARCHAR, params VARCHAR, curve VARCHAR)
+"""
+
 
 @dataclass(frozen=True)
 class StoredTable:
@@ -49,6 +55,7 @@ class StoredTable:
 
     id: int
     schema: TableSchema
+    generation: int
     next_slot: int
     next_row_id: int
     live_rows: int
@@ -89,7 +96,8 @@ def add_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
     """List a new, empty table, its columns and its files."""
     schema = table.schema
     cursor.execute(
-        "INSERT INTO vdb.tables VALUES (?, ?, ?, 0, 0, ?, 0)", [table.id, schema.name, schema.key, table.next_row_id]
+        "INSERT INTO vdb.tables VALUES (?, ?, ?, ?, 0, ?, 0)",
+        [table.id, schema.name, schema.key, table.generation.number, table.next_row_id],
     )
     for number, column in enumerate(schema.columns):
         vector = column if isinstance(column, VectorColumn) else None
@@ -106,21 +114,24 @@ def add_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
                 vector and vector.metric,
             ],
         )
-    for state in table.vectors.values():
-        identity = state.source.identity
-        cursor.execute(
-            "INSERT INTO vdb.segments VALUES (?, ?, ?, ?, 0, 0, 0)",
-            [identity.file.hex, identity.table, identity.column, identity.generation],
-        )
+    _add_files(cursor, table)
 
 
 def remove_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
     """Forget a table, its columns, files and indexes."""
-    for state in table.vectors.values():
-        cursor.execute("DELETE FROM vdb.blocks WHERE file = ?", [state.source.identity.file.hex])
-    for name in ("segments", "columns", "indexes"):
+    _remove_files(cursor, table)
+    for name in ("columns", "indexes"):
         cursor.execute(f"DELETE FROM vdb.{name} WHERE table_id = ?", [table.id])
+    if _has_recall_curves(cursor):
+        cursor.execute("DELETE FROM vdb.recall_curves WHERE table_id = ?", [table.id])
     cursor.execute("DELETE FROM vdb.tables WHERE id = ?", [table.id])
+
+
+def replace_files(cursor: duckdb.DuckDBPyConnection, old: TableState, new: TableState) -> None:
+    """List the files of the table's next generation, which are empty as yet, instead of the old ones."""
+    _remove_files(cursor, old)
+    _add_files(cursor, new)
+    cursor.execute("UPDATE vdb.tables SET generation = ? WHERE id = ?", [new.generation.number, new.id])
 
 
 def update_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
@@ -145,6 +156,7 @@ def update_segment(cursor: duckdb.DuckDBPyConnection, file: uuid.UUID, segment: 
 def put_index(cursor: duckdb.DuckDBPyConnection, table_id: int, record: IndexRecord) -> None:
     """List an index, replacing the one of its name."""
     remove_index(cursor, table_id, record.name)
+    params = json.dumps(dict(record.params))
     cursor.execute(
         "INSERT INTO vdb.indexes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
@@ -152,29 +164,37 @@ def put_index(cursor: duckdb.DuckDBPyConnection, table_id: int, record: IndexRec
             record.name,
             record.column,
             record.kind,
-            json.dumps(dict(record.params)),
+            params,
             record.file,
             record.covers_slots,
             record.covers_seq,
         ],
     )
+    if record.recall is not None:
+        cursor.execute(_RECALL_CURVES)
+        cursor.execute(
+            "INSERT INTO vdb.recall_curves VALUES (?, ?, ?, ?)", [table_id, record.name, params, record.recall]
+        )
 
 
 def remove_index(cursor: duckdb.DuckDBPyConnection, table_id: int, name: str) -> None:
     """Forget an index."""
     cursor.execute("DELETE FROM vdb.indexes WHERE table_id = ? AND name = ?", [table_id, name])
+    if _has_recall_curves(cursor):
+        cursor.execute("DELETE FROM vdb.recall_curves WHERE table_id = ? AND name = ?", [table_id, name])
 
 
 def load_tables(cursor: duckdb.DuckDBPyConnection) -> list[StoredTable]:
     """Every table, by id."""
     rows = cursor.execute(
-        "SELECT id, name, key, next_slot, next_row_id, live_rows FROM vdb.tables ORDER BY id"
+        "SELECT id, name, key, generation, next_slot, next_row_id, live_rows FROM vdb.tables ORDER BY id"
     ).fetchall()
     tables = []
-    for table_id, name, key, next_slot, next_row_id, live_rows in rows:
+    for table_id, name, key, generation, next_slot, next_row_id, live_rows in rows:
         schema = TableSchema(name, _load_columns(cursor, table_id), key)
         indexes = _load_indexes(cursor, table_id, name)
-        tables.append(StoredTable(table_id, schema, next_slot, next_row_id, live_rows, indexes))
+        stored = StoredTable(table_id, schema, generation, next_slot, next_row_id, live_rows, indexes)
+        tables.append(stored)
     return tables
 
 
@@ -206,6 +226,21 @@ def load_block_crcs(cursor: duckdb.DuckDBPyConnection, file: uuid.UUID) -> list[
     return crcs
 
 
+def _add_files(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
+    for state in table.vectors.values():
+        identity = state.source.identity
+        cursor.execute(
+            "INSERT INTO vdb.segments VALUES (?, ?, ?, ?, 0, 0, 0)",
+            [identity.file.hex, identity.table, identity.column, identity.generation],
+        )
+
+
+def _remove_files(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
+    for state in table.vectors.values():
+        cursor.execute("DELETE FROM vdb.blocks WHERE file = ?", [state.source.identity.file.hex])
+    cursor.execute("DELETE FROM vdb.segments WHERE table_id = ?", [table.id])
+
+
 def _load_columns(cursor: duckdb.DuckDBPyConnection, table_id: int) -> tuple[Column | VectorColumn, ...]:
     rows = cursor.execute(
         "SELECT name, type, nullable, dtype, dim, metric FROM vdb.columns WHERE table_id = ? ORDER BY id", [table_id]
@@ -225,10 +260,28 @@ def _load_indexes(cursor: duckdb.DuckDBPyConnection, table_id: int, table: str) 
         "SELECT name, column_name, kind, params, file, covers_slots, covers_seq FROM vdb.indexes WHERE table_id = ?",
         [table_id],
     ).fetchall()
+    curves = _load_recall_curves(cursor, table_id)
     return {
-        name: IndexRecord(name, table, column, kind, json.loads(params), file, slots, seq)
+        name: IndexRecord(name, table, column, kind, json.loads(params), file, slots, seq, curves.get((name, params)))
         for name, column, kind, params, file, slots, seq in rows
     }
+
+
+def _load_recall_curves(cursor: duckdb.DuckDBPyConnection, table_id: int) -> dict[tuple[str, str], str]:
+    """Every curve by the name and the params of its index."""
+    if not _has_recall_curves(cursor):
+        return {}
+    rows = cursor.execute("SELECT name, params, curve FROM vdb.recall_curves WHERE table_id = ?", [table_id]).fetchall()
+    return {(name, params): curve for name, params, curve in rows}
+
+
+def _has_recall_curves(cursor: duckdb.DuckDBPyConnection) -> bool:
+    found = _one(
+        cursor,
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'vdb'"
+        " AND table_name = 'recall_curves'",
+    )
+    return found > 0
 
 
 def _one(cursor: duckdb.DuckDBPyConnection, query: str, parameters: list[object] | None = None) -> int:

@@ -35,7 +35,7 @@ class Pending:
     tables: dict[str, TableState]
     created: list[Vectors] = field(default_factory=list)
     dropped: list[Vectors] = field(default_factory=list)
-    changed_schema: bool = False
+    folds_log: bool = False  # the log is not to outlive the commit
 
     @property
     def changed_tables(self) -> list[TableState]:
@@ -58,7 +58,7 @@ def commit(pending: Pending) -> int:
     handle = pending.handle
     seq = handle.next_seq()
     state = DatabaseState(seq, dict(pending.tables))
-    stale_indexes = _index_files(handle.state) - _index_files(state)
+    stale_indexes = _index_files(handle.state.tables.values()) - _index_files(state.tables.values())
     try:
         _prepare(pending, seq)
     except (duckdb.Error, OSError) as error:
@@ -94,8 +94,13 @@ def roll_back(pending: Pending) -> None:
     handle.withdraw()
     for vectors in _sources(handle.state.tables.values()):
         vectors.roll_back()
+    for table in handle.state.tables.values():
+        table.generation.stay()
     for vectors in pending.created:
         handle.home.remove_vectors(vectors)
+    before = _index_files(handle.state.tables.values())
+    for file in _index_files(pending.tables.values()) - before:
+        handle.home.remove_index(file)
 
 
 def _prepare(pending: Pending, seq: int) -> None:
@@ -154,10 +159,13 @@ def _tidy(pending: Pending, seq: int) -> None:
     home = pending.handle.home
     for vectors in pending.dropped:
         home.remove_vectors(vectors)
+    if pending.dropped:
+        pending.handle.forget_older()
     home.restore_reserve()
-    if not pending.changed_schema and home.log_bytes() < _LONG_LOG_BYTES:
+    if not pending.folds_log and home.log_bytes() < _LONG_LOG_BYTES:
         return
-    try:  # replaying a log with DDL in it is where DuckDB has had its faults: leave none behind
+    # Replaying a log with DDL in it is where DuckDB has had its faults, and a compaction's log has every row.
+    try:
         pending.handle.fold_log()
     except (duckdb.Error, OSError) as error:
         if isinstance(error, duckdb.Error) and not isinstance(error, FATAL):
@@ -170,6 +178,6 @@ def _sources(tables: Iterable[TableState]) -> list[Vectors]:
     return [column.source for table in tables for column in table.vectors.values()]
 
 
-def _index_files(state: DatabaseState) -> set[str]:
-    records = (record for table in state.tables.values() for record in table.indexes.values())
+def _index_files(tables: Iterable[TableState]) -> set[str]:
+    records = (record for table in tables for record in table.indexes.values())
     return {record.file for record in records if record.file is not None}

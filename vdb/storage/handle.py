@@ -125,6 +125,14 @@ class Handle:
         """Make the announced state the current one."""
         self.state = self.newest
 
+    def forget_older(self) -> None:
+        """Let go of the states before this one: they hold the files of dropped tables and generations on the disk.
+
+        A reader that is about to begin on one of them finds it gone and begins on this one.
+        """
+        for seq in [seq for seq in self._recent if seq < self.state.seq]:
+            self._recent.pop(seq, None)
+
     def state_of(self, seq: int) -> DatabaseState | None:
         """The state of commit `seq`, if it is recent."""
         return self._recent.get(seq)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import numpy as np
@@ -23,7 +23,7 @@ from vdb.storage.files import File
 from vdb.storage.handle import Handle
 from vdb.storage.home import DiskHome
 from vdb.storage.layout import FORMAT_MINOR, Format, Layout
-from vdb.storage.state import DatabaseState, TableState, VectorState
+from vdb.storage.state import DatabaseState, Generation, TableState, VectorState
 from vdb.storage.vector_file import VectorFile
 
 if TYPE_CHECKING:
@@ -69,23 +69,6 @@ def open_directory(layout: Layout, lock: DirectoryLock, options: Options) -> Han
     return handle
 
 
-def check_vectors(handle: Handle) -> None:
-    """Compare every committed vector byte with its checksum; Corrupted names the first that differs."""
-    cursor = handle.engine.cursor()
-    for table in handle.state.tables.values():
-        for column in table.vectors.values():
-            if isinstance(column.source, VectorFile):
-                _check_file(cursor, column.source)
-
-
-def _check_file(cursor: duckdb.DuckDBPyConnection, file: VectorFile) -> None:
-    try:
-        crcs = catalog.load_block_crcs(cursor, file.identity.file)
-    except ValueError as error:
-        raise _corrupted(file.path, str(error)) from error
-    file.check_blocks(crcs)
-
-
 def _load(home: DiskHome, engine: Engine, opened: list[VectorFile]) -> Handle:
     cursor = engine.cursor()
     path = home.layout.catalog
@@ -122,6 +105,11 @@ def _load_table(
     for file in catalog.load_files(cursor, home.uuid, stored):
         if file.extent.slots != n or file.bytes != n * file.identity.stride:
             raise ValueError(f"table {schema.name} has {n} slots, its file {file.identity.file} {file.extent.slots}")
+        if file.identity.generation != stored.generation:
+            raise ValueError(
+                f"table {schema.name} is in generation {stored.generation}, its file {file.identity.file} of"
+                f" {file.identity.generation}"
+            )
         path = home.layout.vector_file(file.identity.file)
         if not path.exists():
             raise _corrupted(path, "it is missing")
@@ -140,6 +128,7 @@ def _load_table(
         vectors={column.name: vectors[column.name] for column in schema.vectors},
         indexes=stored.indexes,
         row_id_buffer=row_ids,
+        generation=Generation(stored.generation),
     )
 
 
@@ -159,7 +148,9 @@ def _check_rows(cursor: duckdb.DuckDBPyConnection, stored: StoredTable, loaded: 
             raise ValueError(f"table {name} has {distinct} different keys in {n} rows")
 
 
-def _has_duplicate(values: npt.NDArray[np.generic]) -> bool:
+def _has_duplicate(values: npt.NDArray[np.integer[Any]]) -> bool:
+    if bool((values[1:] > values[:-1]).all()):  # the common order, in a tenth of the time of the sort
+        return False
     ordered = np.sort(values)
     return bool((ordered[1:] == ordered[:-1]).any())
 

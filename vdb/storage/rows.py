@@ -225,9 +225,21 @@ def move(
     """Give row i of `slots` the slot `first_slot + i` and set the presence marks of the columns in `present`."""
     new = (first_slot + np.arange(len(slots))).astype(np.uint32)
     marks = "".join(f", {quoted(name)} = {'TRUE' if has else 'NULL'}" for name, has in present.items())
-    with bound(cursor, _CHOSEN, {"slot": slots, "new": new}):
+    _set_slots(cursor, schema, slots, new, marks)
+
+
+def renumber(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, slots: Slots) -> None:
+    """Give every row its place in `slots`, all live slots of the table, as its slot."""
+    new = np.arange(len(slots), dtype=np.uint32)
+    moves = slots != new
+    if moves.any():
+        _set_slots(cursor, schema, slots[moves], new[moves])
+
+
+def _set_slots(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, old: Slots, new: Slots, also: str = "") -> None:
+    with bound(cursor, _CHOSEN, {"slot": old, "new": new}):
         cursor.execute(
-            f"UPDATE {table_name(schema)} AS t SET {SLOT_COLUMN} = c.new{marks} FROM {_CHOSEN} AS c"
+            f"UPDATE {table_name(schema)} AS t SET {SLOT_COLUMN} = c.new{also} FROM {_CHOSEN} AS c"
             f" WHERE t.{SLOT_COLUMN} = c.slot"
         )
 

@@ -234,7 +234,10 @@ def _metrics(name: str, vectors: list[str], metric: Metric | Mapping[str, Metric
                 f"  Fix: name one of them.{did_you_mean(column, vectors)}"
             )
         if value not in METRICS:
-            raise InvalidArgument(f"unknown metric {value!r} for {name}.{column}.\n  Fix: one of {', '.join(METRICS)}.")
+            raise InvalidArgument(
+                f"unknown metric {value!r} for {name}.{column}.\n"
+                f"  Fix: one of {', '.join(METRICS)}; HNSW and search also take one written in Python."
+            )
     return chosen
 
 

@@ -6,21 +6,23 @@ A commit makes a new state and swaps it in; the tables, row sets and views it di
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from vdb._core import ABSENT_SLOT
 from vdb.errors import InvalidArgument, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     import numpy.typing as npt
 
     from vdb._core import RowSet
     from vdb.storage.buffers import Growing
     from vdb.storage.vectors import Vectors
-    from vdb.types import RowIds, StoredMatrix, TableSchema
+    from vdb.types import RowIds, Slots, StoredMatrix, TableSchema
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,15 @@ class VectorState:
 
 @dataclass(frozen=True)
 class IndexRecord:
-    """A vector index as the catalog lists it; `file` is the uuid of its snapshot, None before the first one."""
+    """A vector index as the catalog lists it.
+
+    Attributes
+    ----------
+    file : str or None
+        The uuid of its snapshot, None before the first one.
+    recall : str or None
+        Its recall curve as text, None before the first one. It is no parameter: a new curve leaves the snapshot valid.
+    """
 
     name: str
     table: str
@@ -58,6 +68,40 @@ class IndexRecord:
     file: str | None = None
     covers_slots: int = 0
     covers_seq: int = 0
+    recall: str | None = None
+
+
+class Generation:
+    """One numbering of a table's slots, shared by every state that has it; a compaction begins the next.
+
+    It leads to the generation after it and not back, so that how slots moved is forgotten with the last state, or
+    result, that has the old ones.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+        self._next: tuple[Slots, Generation] | None = None
+
+    def precede(self, following: Generation, new_slot_of: Slots) -> None:
+        """Lead to `following`, where each slot has the number `new_slot_of` gives it, ABSENT_SLOT where it was dead."""
+        self._next = new_slot_of, following
+
+    def stay(self) -> None:
+        """Take `precede` back: that compaction was not committed."""
+        self._next = None
+
+    def moved(self, slots: Slots, to: Generation) -> Slots | None:
+        """What `slots` are called in a later generation, ABSENT_SLOT where the row was dead; None where `to` is not."""
+        at = self
+        while at is not to:
+            following = at._next
+            if following is None:
+                return None
+            new_slot_of, at = following
+            before, slots = slots, np.full(len(slots), ABSENT_SLOT, np.uint32)
+            known = before != ABSENT_SLOT
+            slots[known] = new_slot_of[before[known]]
+        return slots
 
 
 @dataclass(frozen=True)
@@ -78,6 +122,8 @@ class TableState:
         Above every row id given out so far.
     row_id_buffer : Growing
         What `row_ids` is a view of; storage's own.
+    generation : Generation
+        Which numbering its slots are of: the same slot is another row in another one.
     """
 
     id: int
@@ -89,6 +135,12 @@ class TableState:
     vectors: Mapping[str, VectorState]
     indexes: Mapping[str, IndexRecord]
     row_id_buffer: Growing[np.int64]
+    generation: Generation = field(default_factory=Generation)
+
+    @property
+    def dead_slots(self) -> int:
+        """Slots whose row was deleted or replaced."""
+        return self.next_slot - self.live.count
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from vdb.errors import Corrupted, InvalidArgument, InvalidState, NotFound, VdbError
-from vdb.storage import catalog, read, recovery
+from vdb.storage import catalog, read, recovery, verify
 from vdb.storage.connection import Engine, wrapped
 from vdb.storage.create import create, sweep_unfinished
 from vdb.storage.files import File, io_errors
@@ -180,7 +180,7 @@ class Store:
         """Compare all vectors with their checksums; Corrupted names the first damage."""
         self._handle.check()
         with self._handle.reading():
-            recovery.check_vectors(self._handle)
+            verify.check_vectors(self._handle)
 
     def close(self) -> None:
         """Wait for running calls, fold the log into the catalog and let go of the directory; again does nothing."""

@@ -11,6 +11,7 @@ import threading
 import uuid
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -21,20 +22,22 @@ from vdb.errors import AlreadyExists, InvalidArgument, InvalidState, NotFound, V
 from vdb.storage import catalog, change, commit, insert, rows
 from vdb.storage.buffers import Growing
 from vdb.storage.commit import Pending
+from vdb.storage.compact import Compaction, Work, compacted, summary
 from vdb.storage.connection import FATAL, wrapped
 from vdb.storage.files import translated
 from vdb.storage.read import Reader
-from vdb.storage.state import DatabaseState, IndexRecord, TableState, VectorState
+from vdb.storage.state import DatabaseState, Generation, IndexRecord, TableState, VectorState
 from vdb.storage.vector_header import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
 
     from vdb.storage.batch import Batch
     from vdb.storage.handle import Handle
+    from vdb.storage.vectors import Vectors
     from vdb.types import Slots, StoredMatrix, TableSchema, VectorColumn
 
 _REFUSALS = (InvalidArgument, AlreadyExists, NotFound, InvalidState)  # raised by checks, before anything changes
@@ -78,9 +81,11 @@ class WriteTransaction(Reader):
                 indexes={},
                 row_id_buffer=Growing(np.int64),
             )
-            table = replace(table, vectors={column.name: self._new_vectors(table, column) for column in schema.vectors})
+            sources = {column.name: self._new_vectors(table, column, table.generation) for column in schema.vectors}
+            vectors = {name: VectorState(source, source.view(0), None) for name, source in sources.items()}
+            table = replace(table, vectors=vectors)
             catalog.add_table(self._cursor, table)
-            self._pending.changed_schema = True
+            self._pending.folds_log = True
             self._put(table)
 
     def drop_table(self, name: str) -> None:
@@ -91,7 +96,7 @@ class WriteTransaction(Reader):
             rows.drop(self._cursor, table.schema)
             catalog.remove_table(self._cursor, table)
             self._pending.dropped += [column.source for column in table.vectors.values()]
-            self._pending.changed_schema = True
+            self._pending.folds_log = True
             del self._pending.tables[name]
             self._refresh()
 
@@ -141,6 +146,31 @@ class WriteTransaction(Reader):
             state, n = change.delete(self._cursor, self._state.table(table), slots)
             self._put(state)
         return n
+
+    def compact(self, table: str, progress: Callable[[int, int], None] | None = None) -> Compaction:
+        """Give the living rows dense new slots in new vector files and say what that saves; row ids stay.
+
+        Indexes lose their snapshots: who has them under the new slots lists others (`put_index`) in this transaction.
+        How old slots are called now is known to the old state's `generation`. `progress` is called with vectors copied
+        and vectors in all. InvalidState where this transaction has changed the table, Corrupted where a stored vector
+        is damaged, DiskFull where the living rows find no room beside the old files.
+        """
+        with self._changing(f"to compact table {table}"):
+            state = self._state.table(table)
+            if state is not self._handle.state.tables.get(table):
+                raise InvalidState(f"Table {table} was changed in this transaction. Fix: compact it after the commit.")
+            done = summary(state)
+            if done.dead_slots:
+                self._handle.home.make_room()
+                self._pending.folds_log = True
+                work = Work(self._cursor, partial(self._new_vectors, state), progress)
+                try:
+                    self._put(compacted(state, work))
+                except BaseException:  # of any class: `progress` is the caller's
+                    self._failed = True
+                    raise
+                self._pending.dropped += [column.source for column in state.vectors.values()]
+        return done
 
     def put_index(self, record: IndexRecord) -> None:
         """List an index, or replace the record of that name."""
@@ -229,12 +259,15 @@ class WriteTransaction(Reader):
         if self._failed:
             raise InvalidState("An earlier call of this transaction failed. Fix: roll it back and begin another one.")
 
-    def _new_vectors(self, table: TableState, column: VectorColumn) -> VectorState:
+    def _new_vectors(self, table: TableState, column: VectorColumn, generation: Generation) -> Vectors:
         number = table.schema.columns.index(column)
         home = self._handle.home
-        source = home.new_vectors(Identity(home.uuid, uuid.uuid4(), table.id, number, column.dim, dtype=column.dtype))
+        identity = Identity(
+            home.uuid, uuid.uuid4(), table.id, number, column.dim, generation.number, dtype=column.dtype
+        )
+        source = home.new_vectors(identity)
         self._pending.created.append(source)
-        return VectorState(source, source.view(0), None)
+        return source
 
     def _put(self, table: TableState) -> None:
         self._pending.tables[table.schema.name] = table

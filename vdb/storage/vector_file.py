@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import mmap
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from vdb import _core
 from vdb.errors import Corrupted
+from vdb.storage import files
 from vdb.storage.files import File
 from vdb.storage.vector_header import (
     BLOCK_BYTES,
@@ -60,6 +62,8 @@ class VectorFile(Vectors):
             file.write_at(0, (identity.encode() * HEADER_COPIES).ljust(DATA_OFFSET, b"\0"))
         except BaseException:
             file.close()
+            with suppress(OSError):  # the next open sweeps what stays
+                files.remove(path)
             raise
         return cls(path, identity, Extent(), file)
 
@@ -97,6 +101,12 @@ class VectorFile(Vectors):
         self._file.write_at(begin, data)
         self._checks.feed(data)
         self.pending = Extent(self.pending.slots + len(rows), self._checks.open_crc)
+
+    def reserve(self, slots: int) -> None:
+        """Lengthen the file to those rows."""
+        end = DATA_OFFSET + slots * self.identity.stride
+        if end > self._size:
+            self._allocate(end)
 
     def view(self, slots: int) -> StoredMatrix:
         """The first `slots` rows of the map."""
@@ -153,6 +163,11 @@ class VectorFile(Vectors):
             offset = DATA_OFFSET + block * BLOCK_BYTES
             self._check_crc(offset, _core.crc32c(self._file.read_at(offset, BLOCK_BYTES)), crc)
         self._check_open_block()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file was let go."""
+        return self._file.fd < 0
 
     def close(self, truncate: bool) -> None:
         """Close the file; views keep their map."""

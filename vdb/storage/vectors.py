@@ -62,6 +62,10 @@ class Vectors(ABC):
         """Add (n, dim) C-contiguous rows after the pending ones."""
 
     @abstractmethod
+    def reserve(self, slots: int) -> None:
+        """Set aside what `slots` rows in all take, and no more: a full disk is found before anything is copied."""
+
+    @abstractmethod
     def view(self, slots: int) -> StoredMatrix:
         """The first `slots` rows, pending ones included, read-only and without a copy."""
 
@@ -115,6 +119,10 @@ class MemoryVectors(Vectors):
         """Copy the rows."""
         self._rows.write(self.pending.slots, rows)
         self.pending = Extent(self.pending.slots + len(rows))
+
+    def reserve(self, slots: int) -> None:
+        """Take the memory at once."""
+        self._rows.reserve(slots)
 
     def view(self, slots: int) -> StoredMatrix:
         """The first `slots` rows; they stay valid when the memory grows."""

@@ -37,25 +37,26 @@ inline std::span<const Slot> list_slots(const RowSet* rows, const Tile& tile, st
 }
 
 // Scans rows against queries that follow each other in memory: the tile form of the kernels where most rows of a tile
-// are allowed, the gathered form where few are. Both give the same distances.
+// are allowed, the gathered form where few are or the metric has no tile form. Both give the same distances.
 template <class Distance>
 class VectorScan {
  public:
   VectorScan(const VectorView& view, std::span<const Distance> distances, std::span<TopK> nearest)
       : view_(view),
-        tile_(Distance::kernels_of(view).tile),
+        tile_(tile_form(view)),
         distances_(distances),
         nearest_(nearest),
         values_(distances.size() * kBlockRows) {}
 
   // `slots` are those allowed of one tile, ascending.
-  void measure(std::span<const Slot> slots, const Tile& tile) {
-    const std::size_t rows = tile.end - tile.begin;
-    if (slots.size() == rows || (distances_.size() >= kManyQueries && 3 * slots.size() > 2 * rows)) {
-      read_through(slots, tile);
-    } else {
-      gather(slots);
+  void measure(std::span<const Slot> slots, [[maybe_unused]] const Tile& tile) {
+    if constexpr (kHasTiles) {
+      const std::size_t rows = tile.end - tile.begin;
+      if (slots.size() == rows || (distances_.size() >= kManyQueries && 3 * slots.size() > 2 * rows)) {
+        return read_through(slots, tile);
+      }
     }
+    gather(slots);
   }
 
  private:
@@ -64,6 +65,13 @@ class VectorScan {
   // From this many queries on, the tile form over all rows of a tile costs less than the gathered form over two thirds
   // of them: measured at 384 dimensions; with more queries or narrower values the margin grows.
   static constexpr std::size_t kManyQueries = 8;
+
+  static constexpr bool kHasTiles = requires(const VectorView& view) { Distance::kernels_of(view); };
+
+  static DistanceKernels::Tile tile_form(const VectorView& view) {
+    if constexpr (kHasTiles) return Distance::kernels_of(view).tile;
+    return nullptr;
+  }
 
   void gather(std::span<const Slot> slots) {
     for (std::size_t q = 0; q < distances_.size(); ++q) {

@@ -33,6 +33,15 @@ class Adjacency {
     }
   }
 
+  // Calls visit(entry) for each entry of the row, the empty ones, kAbsentSlot, with it: a loop whose length is known.
+  // What the writer stored about a neighbour before linking to it is visible after the call, not yet in visit().
+  template <class Visit>
+  void for_each_entry(Slot slot, Visit&& visit) const {
+    Slot* const edges = row(slot);
+    for (std::size_t i = 0; i < width_; ++i) visit(std::atomic_ref<Slot>(edges[i]).load(kRowOrder));
+    acquire_row();
+  }
+
   // Whether the row holds nothing from position `begin` on.
   bool absent_from(Slot slot, std::size_t begin) const noexcept {
     Slot* const edges = row(slot);
@@ -52,6 +61,16 @@ class Adjacency {
   }
 
  private:
+  // One fence behind relaxed loads pairs with the writer's release stores as an acquire of each load does, and lets the
+  // loads overlap where an acquire is more than a plain load. The thread sanitizer knows no fences.
+#if defined(__SANITIZE_THREAD__)
+  static constexpr std::memory_order kRowOrder = std::memory_order_acquire;
+  static void acquire_row() noexcept {}
+#else
+  static constexpr std::memory_order kRowOrder = std::memory_order_relaxed;
+  static void acquire_row() noexcept { std::atomic_thread_fence(std::memory_order_acquire); }
+#endif
+
   Slot* row(Slot slot) const noexcept {
     const std::size_t row = row_of_ == nullptr ? slot : row_of_[slot] + offset_;
     return edges_ + row * width_;

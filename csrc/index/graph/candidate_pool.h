@@ -3,7 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
 #include <vector>
 
 #include "base/check.h"
@@ -19,25 +23,33 @@ class CandidatePool {
     capacity_ = capacity;
     size_ = 0;
     next_ = 0;
+    bar_ = capacity == 0 ? 0 : kNoBar;
   }
 
   std::size_t size() const noexcept { return size_; }
-  Neighbor operator[](std::size_t i) const noexcept { return {entries_[i].distance, entries_[i].slot & kSlotMask}; }
+  Neighbor operator[](std::size_t i) const noexcept { return neighbor_of(entries_[i]); }
 
   // Whether insert() would keep a candidate at this distance: an infinite one too, while there is room.
-  bool accepts(float distance) const noexcept { return size_ < capacity_ || distance < entries_[size_ - 1].distance; }
+  bool accepts(float distance) const noexcept { return entry_of({distance, 0}) < bar_; }
 
-  void insert(Neighbor candidate) noexcept {
-    if (!accepts(candidate.distance)) return;
-    Entry* const begin = entries_.data();
-    Entry* const end = begin + size_;
-    Entry* const at = std::upper_bound(begin, end, candidate, [](const Neighbor& a, const Entry& b) {
-      return a < Neighbor{b.distance, b.slot & kSlotMask};
-    });
-    if (size_ < capacity_) ++size_;
-    std::move_backward(at, begin + size_ - 1, begin + size_);
-    *at = {candidate.distance, candidate.slot};
-    next_ = std::min(next_, static_cast<std::size_t>(at - begin));
+  // A finite distance is kept if it is below this.
+  float bar() const noexcept {
+    if (capacity_ == 0) return -std::numeric_limits<float>::infinity();
+    return size_ < capacity_ ? std::numeric_limits<float>::infinity() : neighbor_of(bar_).distance;
+  }
+
+  // No slot may come twice.
+  void insert(Neighbor candidate) { insert({&candidate.slot, 1}, &candidate.distance); }
+
+  // Inserts slots[i] at distances[i], all at once: of the pool and what it accepts of them, the nearest are kept.
+  void insert(std::span<const Slot> slots, const float* distances) {
+    if (arrivals_.size() < slots.size()) {
+      arrivals_.resize(slots.size());
+      sorted_.resize(slots.size());
+      positions_.resize(slots.size());
+    }
+    const std::size_t count = sort(admit(slots, distances));
+    if (count > 0) merge(count);
   }
 
   // Whether a node is left to expand; peek() is the nearest such, pop() marks and returns it.
@@ -46,24 +58,104 @@ class CandidatePool {
   Neighbor pop() noexcept {
     VDB_ASSERT(has_next());
     const Neighbor nearest = peek();
-    entries_[next_].slot |= kExpanded;
-    while (next_ < size_ && (entries_[next_].slot & kExpanded) != 0) ++next_;
+    entries_[next_] |= kExpanded;
+    while (next_ < size_ && (entries_[next_] & kExpanded) != 0) ++next_;
     return nearest;
   }
 
  private:
-  static constexpr Slot kExpanded = 0x80000000U;
-  static constexpr Slot kSlotMask = ~kExpanded;
+  // A candidate as one number whose order is that of Neighbor: the distance in the upper half, then the slot, and in
+  // the lowest bit, where it decides nothing between different slots, whether the node was expanded.
+  using Entry = std::uint64_t;
+  static constexpr Entry kExpanded = 1;
+  static constexpr unsigned kDistanceShift = 32;
+  static constexpr Entry kDistanceMask = ~Entry{0} << kDistanceShift;
+  static constexpr Entry kNoBar = ~Entry{0};
+  static constexpr std::uint32_t kSign = 0x80000000U;
 
-  struct Entry {
-    float distance;
-    Slot slot;  // with kExpanded once expanded
-  };
+  // The bits of a float compare as its value does once the sign is flipped, and all bits of a negative one.
+  static Entry entry_of(Neighbor candidate) noexcept {
+    const auto bits = std::bit_cast<std::uint32_t>(candidate.distance + 0.0F);  // -0 and 0 are a tie
+    const std::uint32_t flip = (0U - (bits >> 31)) | kSign;
+    return Entry{bits ^ flip} << kDistanceShift | Entry{candidate.slot} << 1;
+  }
+  static Neighbor neighbor_of(Entry entry) noexcept {
+    const auto ordered = static_cast<std::uint32_t>(entry >> kDistanceShift);
+    const std::uint32_t flip = ((ordered >> 31) - 1U) | kSign;
+    return {std::bit_cast<float>(ordered ^ flip), static_cast<Slot>(entry) >> 1};
+  }
+
+  // Most are too far once the pool is full, in no pattern a processor could learn: this leaves those below the bar in
+  // arrivals_ without a branch, and returns how many.
+  std::size_t admit(std::span<const Slot> slots, const float* distances) noexcept {
+    Entry* const arrivals = arrivals_.data();
+    const Entry bar = bar_;
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      const Entry entry = entry_of({distances[i], slots[i]});
+      arrivals[count] = entry;
+      count += entry < bar ? 1U : 0U;
+    }
+    return count;
+  }
+
+  // The first `count` arrivals in order in sorted_. The few there are after most hops are placed by counting those
+  // below each, again without a branch.
+  std::size_t sort(std::size_t count) noexcept {
+    constexpr std::size_t kCounted = 32;
+    const Entry* const arrivals = arrivals_.data();
+    Entry* const sorted = sorted_.data();
+    if (count > kCounted) {
+      std::copy_n(arrivals, count, sorted);
+      std::sort(sorted, sorted + count);
+      return count;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      std::size_t below = 0;
+      for (std::size_t j = 0; j < count; ++j) below += arrivals[j] < arrivals[i] ? 1U : 0U;
+      sorted[below] = arrivals[i];
+    }
+    return count;
+  }
+
+  // Where `entry` belongs: the comparison becomes a number, never a branch, as it goes either way equally often.
+  std::size_t position_of(Entry entry) const noexcept {
+    const Entry* base = entries_.data();
+    for (std::size_t n = size_; n > 0;) {
+      const std::size_t half = (n + 1) / 2;
+      base += half & (std::size_t{0} - static_cast<std::size_t>(base[half - 1] < entry));
+      n -= half;
+    }
+    return static_cast<std::size_t>(base - entries_.data());
+  }
+
+  // Merges the first `count` of sorted_ into the pool from behind: each entry of the pool moves once, however many
+  // come. All positions are found first, as searches that do not wait for each other's moves.
+  void merge(std::size_t count) noexcept {
+    for (std::size_t i = 0; i < count; ++i) positions_[i] = position_of(sorted_[i]);
+    while (count > 0 && positions_[count - 1] + count > capacity_) --count;
+    if (count == 0) return;
+    Entry* const begin = entries_.data();
+    std::size_t end = std::min(size_, capacity_ - count);
+    size_ = end + count;
+    for (std::size_t i = count; i-- > 0;) {
+      Entry* const from = begin + positions_[i];
+      std::move_backward(from, begin + end, begin + end + i + 1);
+      from[i] = sorted_[i];
+      end = positions_[i];
+    }
+    next_ = std::min(next_, positions_[0]);
+    if (size_ == capacity_) bar_ = begin[size_ - 1] & kDistanceMask;
+  }
 
   std::vector<Entry> entries_;
+  std::vector<Entry> arrivals_;  // what one call of insert() may keep, as it came
+  std::vector<Entry> sorted_;    // and in order
+  std::vector<std::size_t> positions_;
   std::size_t capacity_ = 0;
   std::size_t size_ = 0;
   std::size_t next_ = 0;  // first entry not yet expanded
+  Entry bar_ = 0;         // what a new entry must be below: strictly nearer than the last once the pool is full
 };
 
 }  // namespace vdb

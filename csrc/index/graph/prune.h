@@ -1,5 +1,5 @@
-// Which candidates become edges: the heuristic of Malkov and Yashunin 2018, algorithm 4, without back-filling. A
-// candidate is kept unless a kept one is nearer to it than the node is, so edges spread in all directions.
+// Which candidates become edges: the heuristic of Malkov and Yashunin 2018, algorithm 4. A candidate is kept unless a
+// kept one is nearer to it than the node is, so edges spread in all directions.
 #pragma once
 
 #include <algorithm>
@@ -34,19 +34,33 @@ bool occluded(const VectorView& view, const Neighbor& candidate, std::span<const
 
 }  // namespace detail
 
-// At most `max` of `candidates` (sorted, distances to the node) into `selected`, nearest first.
+struct EdgeCounts {
+  std::size_t max;
+  std::size_t least = 0;  // where the heuristic keeps fewer, the nearest of the others fill up
+};
+
+// Some of `candidates` (sorted, distances to the node) into `selected`, nearest first.
 template <class Distance>
-void select_neighbors(const VectorView& view, std::span<const Neighbor> candidates, std::size_t max,
+void select_neighbors(const VectorView& view, std::span<const Neighbor> candidates, EdgeCounts counts,
                       std::vector<Neighbor>& selected) {
   selected.clear();
-  if (candidates.size() <= max) {
+  if (candidates.size() <= counts.max) {
     selected.assign(candidates.begin(), candidates.end());
     return;
   }
+  std::vector<Neighbor> others;
   for (const Neighbor& candidate : candidates) {
-    if (selected.size() == max) return;
-    if (!detail::occluded<Distance>(view, candidate, selected)) selected.push_back(candidate);
+    if (selected.size() == counts.max) return;
+    if (!detail::occluded<Distance>(view, candidate, selected)) {
+      selected.push_back(candidate);
+    } else if (others.size() < counts.least) {
+      others.push_back(candidate);
+    }
   }
+  if (selected.size() >= counts.least) return;
+  const std::size_t missing = std::min(counts.least - selected.size(), others.size());
+  selected.insert(selected.end(), others.begin(), others.begin() + static_cast<std::ptrdiff_t>(missing));
+  std::sort(selected.begin(), selected.end());
 }
 
 }  // namespace vdb

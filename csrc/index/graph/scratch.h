@@ -8,6 +8,9 @@
 #include "core/neighbor.h"
 #include "core/top_k.h"
 #include "index/graph/candidate_pool.h"
+#include "index/graph/code_distance.h"
+#include "index/graph/fresh.h"
+#include "index/graph/packed_query.h"
 #include "index/graph/visited.h"
 
 namespace vdb {
@@ -16,9 +19,14 @@ struct Scratch {
   CandidatePool pool;
   Visited visited;
   TopK allowed;                     // nearest that pass the filter
-  std::vector<Slot> fresh;          // neighbours of one node not seen before
+  Fresh fresh;                      // neighbours of one node not seen before
+  std::vector<Slot> row;            // edges of a node being linked
   std::vector<Neighbor> neighbors;  // sorted candidates of a node being linked
   std::vector<Neighbor> selected;
+  std::vector<float> prepared;  // a query as codes see it
+  CodeQuery code_query;
+  PackedQuery packed_query;
+  std::vector<Estimate> estimates;  // of what a walk by codes found
 };
 
 // Hands out scratches; each goes back when its handle dies. Thread-safe.

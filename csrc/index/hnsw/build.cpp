@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <string>
 #include <tuple>
+#include <type_traits>
 
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "core/distance.h"
+#include "index/graph/code_distance.h"
+#include "index/graph/expansion.h"
+#include "index/graph/filter.h"
 #include "index/graph/prune.h"
+#include "index/graph/search.h"
 #include "index/hnsw/descend.h"
 #include "index/hnsw/hnsw.h"
 
@@ -20,6 +25,12 @@ constexpr std::size_t kMaxBatch = 4096;
 // Nodes and targets per turn of a thread.
 constexpr std::size_t kNodesPerChunk = 4;
 constexpr std::size_t kTargetsPerChunk = 16;
+
+// Level 0 is denser than the heuristic alone would have it: up to 2M edges from the start, and at least 3M/2. A hop
+// costs as much as the estimates of several neighbours, so a walk by codes finds more in the same time.
+EdgeCounts edge_counts(std::size_t level, std::size_t M) {
+  return level == 0 ? EdgeCounts{2 * M, 3 * M / 2} : EdgeCounts{M};
+}
 
 struct Node {
   Slot slot;
@@ -46,6 +57,10 @@ class HnswBuilder {
       : graph_(graph), view_(view), options_(options), M_(graph.params_.M) {}
 
   void run() {
+    if (graph_.codes_) {
+      graph_.codes_->extend(view_, {options_.rows, options_.threads, options_.cancel, {}});
+      codes_ = graph_.codes_->snapshot();
+    }
     const std::vector<Slot> slots = pending_slots();
     std::size_t upper_rows = graph_.used_upper_rows_;
     for (const Slot slot : slots) upper_rows += graph_.level_of(slot);
@@ -107,18 +122,41 @@ class HnswBuilder {
     Hnsw::Entry entry{};
     if (!graph_.find_entry(view_.n, entry)) return;  // the first node has nobody to link to
     const Distance distance(view_, node.slot);
+    if (!codes_.codec) return choose_links(node, entry, distance, distance, scratch);
+    scratch.prepared.resize(view_.dim);
+    to_code_space(view_, node.slot, code_scale(view_, node.slot), scratch.prepared.data());
+    scratch.code_query.with_distance(codes_, scratch.prepared.data(), [&](const auto& by_code) {
+      choose_links(node, entry, by_code, distance, scratch);
+    });
+  }
+
+  // Finds candidates by one distance and chooses among them by another.
+  template <class Walk, class Distance>
+  void choose_links(const Node& node, const Hnsw::Entry& entry, const Walk& walk, const Distance& distance,
+                    Scratch& scratch) {
     SearchStats stats;
     const std::size_t ef = graph_.params_.ef_construction;
     const Beam beam{{ef, ef, view_.n, 0, options_.cancel}, scratch, stats};
-    Slot start = descend(distance, *layers_, M_, {entry.slot, entry.level, node.level, view_.n}, beam);
+    Slot start = descend(walk, *layers_, M_, {entry.slot, entry.level, node.level, view_.n}, beam);
     for (std::size_t level = std::min(entry.level, node.level) + 1; level-- > 0;) {
       const OneHop expansion{layers_->edges(level, M_), view_.n};
-      beam_search(distance, AllowAll{}, expansion, {&start, 1}, beam);
+      beam_search(walk, AllowAll{}, expansion, {&start, 1}, beam);
       scratch.neighbors.clear();
       for (std::size_t i = 0; i < scratch.pool.size(); ++i) scratch.neighbors.push_back(scratch.pool[i]);
-      select_neighbors<Distance>(view_, scratch.neighbors, M_, links_[node.first_row + level]);
       start = scratch.neighbors.front().slot;
+      if constexpr (!std::is_same_v<Walk, Distance>) measure(distance, scratch);
+      select_neighbors<Distance>(view_, scratch.neighbors, edge_counts(level, M_), links_[node.first_row + level]);
     }
+  }
+
+  // Replaces the estimates of scratch.neighbors by distances.
+  template <class Distance>
+  static void measure(const Distance& distance, Scratch& scratch) {
+    scratch.row.clear();
+    for (const Neighbor& neighbor : scratch.neighbors) scratch.row.push_back(neighbor.slot);
+    scratch.neighbors.clear();
+    for_each_distance(distance, scratch.row, [&](Slot slot, float d) { scratch.neighbors.push_back({d, slot}); });
+    std::sort(scratch.neighbors.begin(), scratch.neighbors.end());
   }
 
   void store_nodes() {
@@ -131,6 +169,7 @@ class HnswBuilder {
         row.clear();
         for (const Neighbor& neighbor : links_[node.first_row + level]) row.push_back(neighbor.slot);
         layers_->edges(level, M_).store(node.slot, row);
+        if (level == 0) graph_.changed_[node.slot] = 1;
       }
     }
   }
@@ -164,7 +203,7 @@ class HnswBuilder {
   void merge_row(std::span<const ReverseEdge> edges, Scratch& scratch) {
     const Slot target = edges.front().target;
     const Adjacency adjacency = layers_->edges(edges.front().level, M_);
-    auto& row = scratch.fresh;
+    auto& row = scratch.row;
     row.clear();
     adjacency.for_each(target, [&](Slot neighbor) { row.push_back(neighbor); });
     if (row.size() + edges.size() > adjacency.width()) {
@@ -173,13 +212,14 @@ class HnswBuilder {
       for_each_distance(Distance(view_, target), row, [&](Slot slot, float d) { candidates.push_back({d, slot}); });
       for (const ReverseEdge& edge : edges) candidates.push_back(edge.source);
       std::sort(candidates.begin(), candidates.end());
-      select_neighbors<Distance>(view_, candidates, adjacency.width(), scratch.selected);
+      select_neighbors<Distance>(view_, candidates, edge_counts(edges.front().level, M_), scratch.selected);
       row.clear();
       for (const Neighbor& kept : scratch.selected) row.push_back(kept.slot);
     } else {
       for (const ReverseEdge& edge : edges) row.push_back(edge.source.slot);
     }
     adjacency.store(target, row);
+    if (edges.front().level == 0) graph_.changed_[target] = 1;
   }
 
   void publish() {
@@ -199,6 +239,7 @@ class HnswBuilder {
   const ExtendOptions& options_;
   const std::size_t M_;
   Layers* layers_ = nullptr;
+  CodeStore::Snapshot codes_;
   std::vector<Node> nodes_;
   std::vector<std::vector<Neighbor>> links_;  // chosen edges, a row per node and level
   std::vector<ReverseEdge> reverse_;
@@ -210,8 +251,9 @@ void Hnsw::extend(const VectorView& view, const ExtendOptions& options) {
   VDB_CHECK(options.rows == nullptr || options.rows->size() == view.n, "the row set does not cover the vectors");
   VDB_CHECK(view.n <= kMaxSlots, "a graph holds at most 2147483647 slots, got " + std::to_string(view.n));
   const std::lock_guard lock(writer_);
-  if (view.n <= covered()) return;
-  HnswBuilder(*this, view, options).run();
+  if (view.n > covered()) HnswBuilder(*this, view, options).run();
+  // Also after a load, and after a call that was cancelled.
+  if (view.n == covered() && packed(covered()) == nullptr) pack(view, options.threads, options.cancel);
 }
 
 }  // namespace vdb

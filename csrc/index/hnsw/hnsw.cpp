@@ -9,6 +9,12 @@
 #include "core/dimensions.h"
 
 namespace vdb {
+namespace {
+
+// An entry point is its slot in the low half of a word and its level in the high one.
+constexpr unsigned kEntryLevelShift = 32;
+
+}  // namespace
 
 Hnsw::Hnsw(const HnswParams& params) : params_(params), layers_(std::make_shared<Layers>(0, 0, params.M)) {
   VDB_CHECK(params.M >= 2 && params.M <= 1024, "M must be from 2 to 1024, got " + std::to_string(params.M));
@@ -16,6 +22,18 @@ Hnsw::Hnsw(const HnswParams& params) : params_(params), layers_(std::make_shared
             "ef_construction must be from 1 to 100000, got " + std::to_string(params.ef_construction));
   VDB_CHECK(params.dim >= 1 && params.dim <= kMaxDim,
             "dim must be from 1 to " + std::to_string(kMaxDim) + ", got " + std::to_string(params.dim));
+  VDB_CHECK(!params.packed || params.codes, "packed neighbours need codes, for the walks that cannot use them");
+  if (!params.codes) return;
+  const bool rabitq = *params.codes == CodecKind::kRabitq;
+  VDB_CHECK(rabitq || *params.codes == CodecKind::kSq8, "a graph is walked by codes of kind sq8 or rabitq");
+  VDB_CHECK(!rabitq || (params.code_bits >= 1 && params.code_bits <= 8),
+            "rabitq has 1 to 8 bits, got " + std::to_string(params.code_bits));
+  codes_ = std::make_unique<CodeStore>(CodeParams{.kind = *params.codes,
+                                                  .dim = params.dim,
+                                                  .metric = params.metric,
+                                                  .seed = params.seed,
+                                                  .bits = params.code_bits,
+                                                  .aligned = true});
 }
 
 std::shared_ptr<Layers> Hnsw::layers() {
@@ -24,6 +42,7 @@ std::shared_ptr<Layers> Hnsw::layers() {
 }
 
 void Hnsw::reserve(std::size_t slots, std::size_t upper_rows) {
+  if (changed_.size() < slots) changed_.resize(slots, 0);
   const Layers& old = *layers_;  // only the writer replaces it
   const std::size_t M = params_.M;
   if (slots <= old.slots() && upper_rows <= old.upper_rows(M)) return;
@@ -43,7 +62,9 @@ std::size_t Hnsw::level_of(Slot slot) const noexcept {
 
 bool Hnsw::find_entry(std::size_t limit, Entry& entry) const noexcept {
   for (std::size_t i = entry_count_.load(std::memory_order_acquire); i > 0; --i) {
-    entry = entries_[i - 1];
+    // Acquire: a repair may have put another node here since the count was read.
+    const std::uint64_t packed = entries_[i - 1].load(std::memory_order_acquire);
+    entry = {static_cast<Slot>(packed), packed >> kEntryLevelShift};
     if (entry.slot < limit) return true;
   }
   return false;
@@ -51,8 +72,20 @@ bool Hnsw::find_entry(std::size_t limit, Entry& entry) const noexcept {
 
 void Hnsw::add_entry(Entry entry) noexcept {
   const std::size_t count = entry_count_.load(std::memory_order_relaxed);
-  entries_[count] = entry;
+  entries_[count].store(entry.slot | std::uint64_t{entry.level} << kEntryLevelShift, std::memory_order_release);
   entry_count_.store(count + 1, std::memory_order_release);
+}
+
+void Hnsw::restore_entries() noexcept {
+  std::size_t count = 0;
+  std::uint64_t next_level = 0;
+  for (std::size_t slot = 0; slot < covered(); ++slot) {
+    const std::uint64_t level = layers_->levels[slot];
+    if (level == kNoLevel || level < next_level) continue;
+    entries_[count++].store(slot | level << kEntryLevelShift, std::memory_order_release);
+    next_level = level + 1;
+  }
+  entry_count_.store(count, std::memory_order_release);
 }
 
 void Hnsw::check_view(const VectorView& view) const {
@@ -67,7 +100,10 @@ std::size_t Hnsw::max_level() const noexcept {
   return find_entry(kMaxSlots, entry) ? entry.level : 0;
 }
 
-std::size_t Hnsw::memory_bytes() { return layers()->bytes(); }
+std::size_t Hnsw::memory_bytes() {
+  const auto blocks = packed(0);
+  return layers()->bytes() + (codes_ ? codes_->memory_bytes() : 0) + (blocks ? blocks->memory_bytes() : 0);
+}
 
 std::vector<Slot> Hnsw::neighbors(Slot slot, std::size_t level) {
   const std::lock_guard lock(writer_);

@@ -5,6 +5,12 @@
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "core/distance.h"
+#include "core/rerank.h"
+#include "index/graph/code_distance.h"
+#include "index/graph/expansion.h"
+#include "index/graph/filter.h"
+#include "index/graph/packed_hop.h"
+#include "index/graph/search.h"
 #include "index/hnsw/descend.h"
 #include "index/hnsw/hnsw.h"
 
@@ -13,65 +19,181 @@ namespace {
 
 // Queries per turn of a thread.
 constexpr std::size_t kQueriesPerChunk = 8;
+// Packed neighbours serve where at least one slot in this many is allowed: each node on the way is measured.
+constexpr std::size_t kPackedShare = 2;
 
 }  // namespace
 
-template <class Distance, class Filter>
-bool Hnsw::search_one(const Distance& distance, const Filter& filter, std::size_t limit, const Beam& beam) {
-  const std::shared_ptr<Layers> graph = layers();
-  Entry entry{};
-  if (!find_entry(limit, entry)) {
-    beam.scratch.pool.reset(beam.limits.pool);
-    beam.scratch.allowed.reset(beam.limits.ef);
+// The queries of one turn of a thread.
+class HnswSearcher {
+ public:
+  HnswSearcher(Hnsw& graph, const VectorView& view, const QueryBatch& batch, const HnswSearch& how)
+      : graph_(graph), view_(view), batch_(batch), how_(how), scratch_(graph.scratches_.take()) {
+    if (graph.codes_) codes_ = graph.codes_->snapshot();
+    if (codes_.codec) how_.limit = std::min(how_.limit, codes_.covered);
+    if (batch.rows != nullptr && batch.rows->count() * kPackedShare < how.limit) return;
+    packed_ = graph.packed(how_.limit);
+  }
+
+  void answer(std::size_t q, const Answers& answers) {
+    const std::byte* const query = batch_.queries + q * view_.row_bytes();
+    with_distance(view_, query, [&]<class Distance>(const Distance& distance) {
+      bool finished = packed_        ? find_by_blocks(distance, query)
+                      : codes_.codec ? find_by_codes(distance, query)
+                                     : find(distance, batch_.k + 1, stats_);
+      const std::span<const Neighbor> found = scratch_->neighbors;
+      finished = finished && found.size() >= batch_.k;
+      write_answer<Distance>(found, batch_, q, answers, stats_);
+      // No row was seen beyond the answer, though there are some: one may be as near as its last.
+      const std::size_t candidates = batch_.rows != nullptr ? batch_.rows->count() : view_.n;
+      if (found.size() == batch_.k && candidates > batch_.k) stats_.cut.push_back(static_cast<std::uint32_t>(q));
+      if (!finished) stats_.unfinished.push_back(static_cast<std::uint32_t>(q));
+    });
+  }
+
+  const SearchStats& stats() const noexcept { return stats_; }
+
+ private:
+  // The nearest allowed nodes, at most `keep`, into scratch.neighbors; false where the budget ended it.
+  template <class Distance>
+  bool find(const Distance& distance, std::size_t keep, SearchStats& stats) {
+    const Beam beam{{how_.ef, how_.pool, view_.n, how_.budget, batch_.cancel}, *scratch_, stats};
+    std::vector<Neighbor>& found = scratch_->neighbors;
+    found.clear();
+    if (batch_.rows != nullptr) {
+      const bool finished = walk(distance, AllowRows{*batch_.rows}, beam);
+      keep_allowed(keep);
+      return finished;
+    }
+    const bool finished = walk(distance, AllowAll{}, beam);
+    const std::size_t n = std::min(keep, scratch_->pool.size());
+    for (std::size_t i = 0; i < n; ++i) found.push_back(scratch_->pool[i]);
+    return finished;
+  }
+
+  template <class Distance, class Filter>
+  bool walk(const Distance& distance, const Filter& filter, const Beam& beam) {
+    const std::shared_ptr<Layers> layers = graph_.layers();
+    Slot start = kAbsentSlot;
+    if (!find_start(distance, *layers, beam, start)) return true;
+    return beam_search(distance, filter, OneHop{layers->edges(0, graph_.params_.M), how_.limit}, {&start, 1}, beam);
+  }
+
+  // Where a walk of level 0 begins; false in a graph without a node below the limit.
+  template <class Distance>
+  bool find_start(const Distance& distance, Layers& layers, const Beam& beam, Slot& start) {
+    Hnsw::Entry entry{};
+    if (!graph_.find_entry(how_.limit, entry)) {
+      scratch_->pool.reset(beam.limits.pool);
+      scratch_->allowed.reset(beam.limits.ef);
+      return false;
+    }
+    start = descend(distance, layers, graph_.params_.M, {entry.slot, entry.level, 0, how_.limit}, beam);
     return true;
   }
-  const Slot start = descend(distance, *graph, params_.M, {entry.slot, entry.level, 0, limit}, beam);
-  return beam_search(distance, filter, OneHop{graph->edges(0, params_.M), limit}, {&start, 1}, beam);
-}
+
+  // Walks by the blocks of packed neighbours, which measures the nodes it goes through.
+  template <class Distance>
+  bool find_by_blocks(const Distance& distance, const std::byte* query) {
+    const Beam beam{{how_.ef, how_.pool, view_.n, how_.budget, batch_.cancel}, *scratch_, stats_};
+    const std::shared_ptr<Layers> layers = graph_.layers();
+    const PackedReaders::Reading reading = packed_->read();
+    scratch_->packed_query.bind(*packed_, query, view_.dtype);
+    const PackedHop hop(*packed_, scratch_->packed_query, how_.limit);
+    Slot start = kAbsentSlot;
+    bool finished = true;
+    if (find_start(distance, *layers, beam, start)) {
+      finished = batch_.rows != nullptr ? beam_search(distance, AllowRows{*batch_.rows}, hop, {&start, 1}, beam)
+                                        : beam_search(distance, AllowAll{}, hop, {&start, 1}, beam);
+    }
+    keep_allowed(batch_.k + 1);
+    return finished;
+  }
+
+  // The nearest of scratch.allowed, at most `keep`, into scratch.neighbors.
+  void keep_allowed(std::size_t keep) {
+    const std::span<const Neighbor> allowed = scratch_->allowed.sorted();
+    const auto n = static_cast<std::ptrdiff_t>(std::min(keep, allowed.size()));
+    scratch_->neighbors.assign(allowed.begin(), allowed.begin() + n);
+  }
+
+  // Walks by codes, then measures what it found on the vectors, the most promising first, until none left can be among
+  // the nearest.
+  template <class Distance>
+  bool find_by_codes(const Distance& distance, const std::byte* query) {
+    SearchStats walked;
+    const bool finished = scratch_->code_query.with_distance(codes_, in_code_space(query), [&](const auto& by_code) {
+      const bool whole = find(by_code, how_.ef, walked);
+      list_lower_bounds(by_code);
+      return whole;
+    });
+    stats_.estimates += walked.distances;
+    stats_.hops += walked.hops;
+    std::vector<Neighbor>& candidates = scratch_->neighbors;
+    TopK& nearest = scratch_->allowed;
+    nearest.reset(batch_.k + 1);
+    stats_.distances += rerank(distance, candidates, nearest, batch_.cancel);
+    keep_allowed(batch_.k + 1);
+    return finished;
+  }
+
+  // Replaces the distances of scratch.neighbors by what they are at least, and sorts by that.
+  template <class CodeDistance>
+  void list_lower_bounds(const CodeDistance& distance) {
+    std::vector<Neighbor>& found = scratch_->neighbors;
+    scratch_->row.clear();
+    for (const Neighbor& neighbor : found) scratch_->row.push_back(neighbor.slot);
+    scratch_->estimates.resize(found.size());
+    distance.estimate(scratch_->row, scratch_->estimates.data());
+    const float offset = view_.metric == Metric::kCosine ? 1.0F : 0.0F;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const Estimate& estimate = scratch_->estimates[i];
+      const float lower = offset + estimate.distance - estimate.error;
+      found[i].distance = lower == lower ? lower : -std::numeric_limits<float>::infinity();
+    }
+    std::sort(found.begin(), found.end());
+  }
+
+  const float* in_code_space(const std::byte* query) {
+    VectorView one = view_;
+    one.data = query;
+    one.n = 1;
+    const float inverse = view_.metric == Metric::kCosine ? inverse_norm(query, view_.dim, view_.dtype) : 1.0F;
+    scratch_->prepared.resize(view_.dim);
+    to_code_space(one, 0, inverse, scratch_->prepared.data());
+    return scratch_->prepared.data();
+  }
+
+  Hnsw& graph_;
+  const VectorView& view_;
+  const QueryBatch& batch_;
+  HnswSearch how_;
+  ScratchPool::Handle scratch_;
+  CodeStore::Snapshot codes_;
+  std::shared_ptr<const PackedCodes> packed_;  // null where this search does not use them
+  SearchStats stats_;
+};
 
 SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const HnswSearch& how,
                          const Answers& answers) {
   check_view(view);
   VDB_CHECK(batch.rows == nullptr || batch.rows->size() == view.n, "the row set does not cover the vectors");
   HnswSearch sane = how;
-  sane.ef = std::max(how.ef, batch.k + 1);
-  sane.pool = std::max(how.pool, sane.ef);
   sane.limit = std::min({how.limit, covered(), view.n});
-  sane.ef = std::min(sane.ef, std::max<std::size_t>(sane.limit, 1));
-  sane.pool = std::min(sane.pool, std::max<std::size_t>(sane.limit, 1));
+  const std::size_t most = std::max<std::size_t>(sane.limit, 1);
+  sane.ef = std::min(std::max(how.ef, batch.k + 1), most);
+  sane.pool = std::min(std::max(how.pool, sane.ef), most);
 
-  const std::size_t candidates = batch.rows != nullptr ? batch.rows->count() : view.n;
   SearchStats total;
   std::mutex total_mutex;
   parallel_for({batch.nq, kQueriesPerChunk, batch.threads}, [&](const Chunk& chunk) {
-    const ScratchPool::Handle scratch = scratches_.take();
-    SearchStats stats;
-    const Beam beam{{sane.ef, sane.pool, view.n, sane.budget, batch.cancel}, *scratch, stats};
-    std::vector<Neighbor>& nearest = scratch->neighbors;
+    HnswSearcher searcher(*this, view, batch, sane);
     for (std::size_t q = chunk.begin; q < chunk.end; ++q) {
       if (batch.cancel->poll()) throw Cancelled();
-      with_distance(view, batch.queries + q * view.row_bytes(), [&]<class Distance>(const Distance& distance) {
-        bool finished = true;
-        std::span<const Neighbor> found;
-        if (batch.rows != nullptr) {
-          finished = search_one(distance, AllowRows{*batch.rows}, sane.limit, beam);
-          found = scratch->allowed.sorted();
-        } else {
-          finished = search_one(distance, AllowAll{}, sane.limit, beam);
-          nearest.clear();
-          const std::size_t wanted = std::min(batch.k + 1, scratch->pool.size());
-          for (std::size_t i = 0; i < wanted; ++i) nearest.push_back(scratch->pool[i]);
-          found = nearest;
-        }
-        finished = finished && found.size() >= batch.k;
-        write_answer<Distance>(found, batch, q, answers, stats);
-        // No row was seen beyond the answer, though there are some: one may be as near as its last.
-        if (found.size() == batch.k && candidates > batch.k) stats.cut.push_back(static_cast<std::uint32_t>(q));
-        if (!finished) stats.unfinished.push_back(static_cast<std::uint32_t>(q));
-      });
+      searcher.answer(q, answers);
     }
     const std::lock_guard lock(total_mutex);
-    total += stats;
+    total += searcher.stats();
   });
   total.sort();
   return total;

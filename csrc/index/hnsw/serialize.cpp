@@ -1,7 +1,9 @@
 #include <algorithm>
-#include <array>
 #include <cstring>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "index/hnsw/hnsw.h"
@@ -37,22 +39,50 @@ class Verdict {
   const std::string& path_;
 };
 
-template <class T>
-void copy_section(Bytes bytes, AlignedBuffer<T>& into) {
-  std::copy(bytes.begin(), bytes.end(), reinterpret_cast<unsigned char*>(into.data()));
-}
-
 Record read_record(const Container& file, const Verdict& verdict) {
   const Bytes bytes = file.section("params");
   verdict.require(bytes.size() == sizeof(Record), "params", 0, std::to_string(sizeof(Record)) + " bytes", bytes.size());
   Record record;
   std::memcpy(&record, bytes.data(), sizeof record);
-  verdict.require(record.metric <= static_cast<std::uint32_t>(Metric::kInnerProduct), "params", 12, "a metric",
+  verdict.require(record.metric <= static_cast<std::uint32_t>(Metric::kCustom), "params", 12, "a metric",
                   record.metric);
   verdict.require(record.M >= 2 && record.M <= 1024, "params", 0, "M from 2 to 1024", record.M);
   verdict.require(record.covered <= kMaxSlots, "params", 32, "at most 2147483647 slots", record.covered);
   verdict.require(record.nodes <= record.covered, "params", 40, "at most the covered slots", record.nodes);
   return record;
+}
+
+// What the levels of all slots come to.
+struct Census {
+  std::uint64_t nodes = 0;
+  std::uint64_t upper_rows = 0;
+};
+
+Census count_levels(Bytes levels, std::size_t highest, const Verdict& verdict) {
+  Census census;
+  for (std::size_t slot = 0; slot < levels.size(); ++slot) {
+    const unsigned char level = levels[slot];
+    if (level == kNoLevel) continue;
+    if (level > highest) verdict.require(false, "levels", slot, "a level up to " + std::to_string(highest), level);
+    ++census.nodes;
+    census.upper_rows += level;
+  }
+  return census;
+}
+
+// The arrays of the file, of the right lengths; what the edges say is not checked yet.
+std::shared_ptr<Layers> read_layers(const Container& file, const Record& record, const Census& census,
+                                    const Verdict& verdict) {
+  const std::size_t base = file.section("base").size();
+  const std::size_t upper = file.section("upper").size();
+  const std::uint64_t base_bytes = record.covered * 2 * record.M * sizeof(Slot);
+  const std::uint64_t upper_bytes = census.upper_rows * record.M * sizeof(Slot);
+  verdict.require(base == base_bytes, "base", 0, std::to_string(base_bytes) + " bytes", base);
+  verdict.require(upper == upper_bytes, "upper", 0, std::to_string(upper_bytes) + " bytes", upper);
+  verdict.require(census.upper_rows <= 0xffffffffU, "upper", 0, "at most 4294967295 rows", census.upper_rows);
+  verdict.require(census.nodes == record.nodes, "levels", 0, std::to_string(record.nodes) + " nodes", census.nodes);
+  return std::make_shared<Layers>(file.values<Slot>("base"), file.values<Slot>("upper"),
+                                  file.values<std::uint8_t>("levels"));
 }
 
 }  // namespace
@@ -62,6 +92,7 @@ std::uint64_t Hnsw::save(const std::string& path, Bytes identity) {
   Entry entry{0, 0};
   find_entry(kMaxSlots, entry);
   const std::size_t slots = covered();
+  const std::vector<Slot> upper = layers_->upper_in_slot_order(slots, params_.M);
   const Record record{static_cast<std::uint32_t>(params_.M),
                       static_cast<std::uint32_t>(params_.ef_construction),
                       static_cast<std::uint32_t>(params_.dim),
@@ -71,12 +102,20 @@ std::uint64_t Hnsw::save(const std::string& path, Bytes identity) {
                       params_.seed,
                       slots,
                       nodes()};
-  const std::array<Section, 4> sections{
+  std::vector<Section> sections{
       Section{"params", bytes_of(std::span<const Record>(&record, 1))},
       Section{"levels", bytes_of(std::span<const std::uint8_t>(layers_->levels.data(), slots))},
       Section{"base", bytes_of(std::span<const Slot>(layers_->base.data(), slots * 2 * params_.M))},
-      Section{"upper", bytes_of(std::span<const Slot>(layers_->upper.data(), used_upper_rows_ * params_.M))},
+      Section{"upper", bytes_of(std::span<const Slot>(upper))},
   };
+  constexpr std::uint32_t kPackedVersion = 1;
+  if (params_.packed) sections.push_back({"packed", bytes_of(std::span<const std::uint32_t>(&kPackedVersion, 1))});
+  CodeStore::Image codes;
+  if (codes_) {
+    codes = codes_->image();
+    const auto more = codes.sections();
+    sections.insert(sections.end(), more.begin(), more.end());
+  }
   return write_container(path, identity, sections);
 }
 
@@ -86,49 +125,35 @@ std::unique_ptr<Hnsw> Hnsw::load(const std::string& path) {
   const Record record = read_record(file, verdict);
   const std::size_t slots = record.covered;
   const Bytes levels = file.section("levels");
-  const Bytes base = file.section("base");
-  const Bytes upper = file.section("upper");
   verdict.require(levels.size() == slots, "levels", 0, std::to_string(slots) + " bytes", levels.size());
-  const std::uint64_t base_bytes = std::uint64_t{slots} * 2 * record.M * sizeof(Slot);
-  verdict.require(base.size() == base_bytes, "base", 0, std::to_string(base_bytes) + " bytes", base.size());
-  std::uint64_t upper_rows = 0;
-  for (const unsigned char level : levels) {
-    verdict.require(level == kNoLevel || level <= kMaxLevel, "levels", upper_rows, "a level up to 30", level);
-    if (level != kNoLevel) upper_rows += level;
+  const Census census = count_levels(levels, kMaxLevel, verdict);
+  HnswParams params{record.dim, static_cast<Metric>(record.metric), record.M, record.ef_construction, record.seed};
+  std::unique_ptr<CodeStore> codes;
+  if (file.has("codes")) {
+    codes = CodeStore::restore(file);
+    const CodeParams& of = codes->params();
+    verdict.require(of.dim == params.dim, "codes", 4, std::to_string(params.dim) + " dimensions", of.dim);
+    verdict.require(of.metric == params.metric, "codes", 8, "the metric of the graph",
+                    static_cast<std::uint64_t>(of.metric));
+    verdict.require(codes->covered() >= slots, "codes", 40, std::to_string(slots) + " slots or more", codes->covered());
+    params.codes = of.kind;
+    params.code_bits = of.bits;
+    params.packed = file.has("packed");
   }
-  const std::uint64_t upper_bytes = upper_rows * record.M * sizeof(Slot);
-  verdict.require(upper.size() == upper_bytes, "upper", 0, std::to_string(upper_bytes) + " bytes", upper.size());
-  verdict.require(upper_rows <= 0xffffffffU, "upper", 0, "at most 4294967295 rows", upper_rows);
-
-  const HnswParams params{record.dim, static_cast<Metric>(record.metric), record.M, record.ef_construction,
-                          record.seed};
   std::unique_ptr<Hnsw> graph;
   try {
     graph = std::make_unique<Hnsw>(params);
   } catch (const InvalidArgument& reason) {
     throw Corrupted({path, "params", 0, "parameters in range", reason.what()});
   }
+  if (codes) graph->codes_ = std::move(codes);
   graph->identity_.assign(file.identity().begin(), file.identity().end());
-  graph->layers_ = std::make_shared<Layers>(slots, upper_rows, record.M);
-  Layers& layers = *graph->layers_;
-  copy_section(levels, layers.levels);
-  copy_section(base, layers.base);
-  copy_section(upper, layers.upper);
-  for (std::size_t slot = 0; slot < slots; ++slot) {
-    layers.upper_begin[slot] = static_cast<std::uint32_t>(graph->used_upper_rows_);
-    if (layers.levels[slot] == kNoLevel) continue;
-    graph->used_upper_rows_ += layers.levels[slot];
-    graph->nodes_.fetch_add(1, std::memory_order_relaxed);
-  }
-  verdict.require(graph->nodes() == record.nodes, "levels", 0, std::to_string(record.nodes) + " nodes", graph->nodes());
+  graph->changed_.assign(slots, 1);  // blocks are made anew
+  graph->layers_ = read_layers(file, record, census, verdict);
+  graph->used_upper_rows_ = census.upper_rows;
+  graph->nodes_.store(census.nodes, std::memory_order_relaxed);
   graph->covered_.store(slots, std::memory_order_release);
-  // Levels are a function of the seed, so the history of entry points is too: each first node above all before it.
-  std::size_t next_level = 0;
-  for (std::size_t slot = 0; slot < slots; ++slot) {
-    if (layers.levels[slot] == kNoLevel || layers.levels[slot] < next_level) continue;
-    graph->add_entry({static_cast<Slot>(slot), layers.levels[slot]});
-    next_level = std::size_t{layers.levels[slot]} + 1;
-  }
+  graph->restore_entries();
   verdict.require(graph->max_level() == record.max_level, "params", 16, std::to_string(graph->max_level()),
                   record.max_level);
   Entry entry{0, 0};
@@ -136,29 +161,6 @@ std::unique_ptr<Hnsw> Hnsw::load(const std::string& path) {
   verdict.require(entry.slot == record.entry, "params", 20, "entry point " + std::to_string(entry.slot), record.entry);
   graph->check(path);
   return graph;
-}
-
-void Hnsw::check(const std::string& path) {
-  const std::lock_guard lock(writer_);
-  const Verdict verdict(path);
-  const std::size_t slots = covered();
-  for (std::size_t slot = 0; slot < slots; ++slot) {
-    if (layers_->levels[slot] == kNoLevel) continue;
-    for (std::size_t level = 0; level <= layers_->levels[slot]; ++level) {
-      const Adjacency edges = layers_->edges(level, params_.M);
-      std::size_t degree = 0;
-      edges.for_each(static_cast<Slot>(slot), [&](Slot neighbor) {
-        const char* section = level == 0 ? "base" : "upper";
-        verdict.require(neighbor < slots, section, slot, "neighbours below " + std::to_string(slots), neighbor);
-        const bool there = layers_->levels[neighbor] != kNoLevel && layers_->levels[neighbor] >= level;
-        verdict.require(there, section, slot, "neighbours on level " + std::to_string(level), neighbor);
-        verdict.require(neighbor != slot, section, slot, "no edge to itself", neighbor);
-        ++degree;
-      });
-      verdict.require(edges.absent_from(static_cast<Slot>(slot), degree), level == 0 ? "base" : "upper", slot,
-                      "nothing behind the last neighbour", degree);
-    }
-  }
 }
 
 }  // namespace vdb

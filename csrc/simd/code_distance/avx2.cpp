@@ -134,9 +134,23 @@ struct Bits {
   }
 };
 
+void cut_registers(const std::uint8_t* values, std::size_t bits, std::size_t words, std::uint64_t* planes) noexcept {
+  for (std::size_t w = 0; w < words; ++w) {
+    const auto* const block = reinterpret_cast<const __m256i*>(values + w * kBlock);
+    const __m256i low = _mm256_loadu_si256(block);
+    const __m256i high = _mm256_loadu_si256(block + 1);
+    for (std::size_t p = 0; p < bits; ++p) {
+      const __m128i to_top = _mm_cvtsi32_si128(static_cast<int>(7 - p));
+      const auto of_low = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_sll_epi64(low, to_top)));
+      const auto of_high = static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_sll_epi64(high, to_top)));
+      planes[p * words + w] = std::uint64_t{of_high} << 32 | of_low;
+    }
+  }
+}
+
 }  // namespace
 
 extern const CodeKernels kCode = table<Simd>();
-extern const BitCodeKernels kBitCode = bit_table<Bits>();
+extern const BitCodeKernels kBitCode = bit_table<Bits>(bit_distances<Bits>, cut_registers);
 
 }  // namespace vdb::avx2

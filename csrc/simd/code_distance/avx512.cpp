@@ -85,6 +85,6 @@ struct Bits : BitRegisters {
 }  // namespace
 
 extern const CodeKernels kCode = table<Simd>();
-extern const BitCodeKernels kBitCode = bit_table<Bits>();
+extern const BitCodeKernels kBitCode = bit_table<Bits>(bit_distances<Bits>, cut_registers);
 
 }  // namespace vdb::avx512

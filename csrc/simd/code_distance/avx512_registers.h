@@ -56,3 +56,12 @@ struct BitRegisters {
   static __m512i load(const std::uint8_t* p, __mmask8 words) noexcept { return _mm512_maskz_loadu_epi64(words, p); }
   static void reduce(const __m512i* sums, std::uint32_t* out) noexcept { reduce_counts(sums, out); }
 };
+
+void cut_registers(const std::uint8_t* values, std::size_t bits, std::size_t words, std::uint64_t* planes) noexcept {
+  for (std::size_t w = 0; w < words; ++w) {
+    const __m512i block = _mm512_loadu_si512(values + w * sizeof(__m512i));
+    for (std::size_t p = 0; p < bits; ++p) {
+      planes[p * words + w] = _mm512_test_epi8_mask(block, _mm512_set1_epi8(static_cast<char>(1U << p)));
+    }
+  }
+}

@@ -90,7 +90,56 @@ void bit_block(const CodeRows& codes, const BitCodeKernels::Query& query, std::u
   for (; r < codes.n; ++r) out[r] = bit_pair<Bits>(codes.data + r * codes.stride, query);
 }
 
+// The records of up to kRows slots; the last one again where there are fewer, so that every group is made alike and a
+// distance does not depend on its place.
+template <std::size_t kRows>
+void address(const CodeRows& all, const std::uint32_t* slots, std::size_t n, const std::uint8_t** records) noexcept {
+  for (std::size_t r = 0; r < kRows; ++r) records[r] = all.data + all.stride * slots[r < n ? r : n - 1];
+}
+
+float finish(const BitCodeKernels::DistanceQuery& query, const std::uint8_t* factors, std::uint32_t product) noexcept {
+  BitCodeKernels::Factors row;
+  __builtin_memcpy(&row, factors, sizeof row);
+  // At most 2^24, so signed: the conversion is one instruction.
+  const float exact = query.scale * static_cast<float>(static_cast<std::int32_t>(product)) +
+                      (query.offset * static_cast<float>(row.ones) + query.base);
+  return (row.add + query.centroid_adds[row.centroid & query.centroid_mask]) + row.rescale * exact;
+}
+
 template <class Bits>
-constexpr BitCodeKernels bit_table() noexcept {
-  return {bit_pair<Bits>, bit_x4<Bits>, bit_block<Bits>};
+void bit_distances(const CodeRows& all, const std::uint32_t* slots, std::size_t n,
+                   const BitCodeKernels::DistanceQuery& query, float* out) noexcept {
+  const std::size_t sign_bytes = query.planes.words * sizeof(std::uint64_t);
+  for (std::size_t i = 0; i < n; i += kBitRows) {
+    const std::uint8_t* records[kBitRows];
+    address<kBitRows>(all, slots + i, n - i, records);
+    std::uint32_t products[kBitRows];
+    bit_products<Bits, kBitRows>(records, query.planes, products);
+    for (std::size_t r = 0; r < kBitRows; ++r) out[i + r] = finish(query, records[r] + sign_bytes, products[r]);
+  }
+}
+
+// Eight values at a time: the bits of a plane are the lowest of eight bytes, which one multiplication moves to the top
+// byte, each to a place of its own.
+[[maybe_unused]] void cut_words(const std::uint8_t* values, std::size_t bits, std::size_t words,
+                                std::uint64_t* planes) noexcept {
+  constexpr std::uint64_t kLowest = 0x0101010101010101;
+  constexpr std::uint64_t kToTop = 0x0102040810204080;
+  constexpr unsigned kTopByte = 56;
+  for (std::size_t i = 0; i < words * bits; ++i) planes[i] = 0;
+  for (std::size_t byte = 0; byte < words * sizeof(std::uint64_t); ++byte) {
+    std::uint64_t eight;
+    __builtin_memcpy(&eight, values + byte * sizeof eight, sizeof eight);
+    const std::size_t word = byte / sizeof eight;
+    const std::size_t shift = byte % sizeof eight * 8;
+    for (std::size_t p = 0; p < bits; ++p) {
+      planes[p * words + word] |= (((eight >> p) & kLowest) * kToTop >> kTopByte) << shift;
+    }
+  }
+}
+
+template <class Bits>
+constexpr BitCodeKernels bit_table(BitCodeKernels::Distances distances = bit_distances<Bits>,
+                                   BitCodeKernels::Cut cut = cut_words) noexcept {
+  return {bit_pair<Bits>, bit_x4<Bits>, bit_block<Bits>, distances, cut};
 }

@@ -195,7 +195,34 @@ constexpr CodeKernels::Forms forms() noexcept {
   return {pair<Simd>, x4<Simd>, block<Simd>, tile<Simd>};
 }
 
+// Four rows, part after part.
 template <template <unsigned> class Simd>
-constexpr CodeKernels table() noexcept {
-  return {forms<Simd<8>>(), forms<Simd<4>>(), forms<Simd<2>>(), forms<Simd<1>>()};
+void parts_x4(const std::uint8_t* const* records, const CodeKernels::Parts& parts, const std::int8_t* query,
+              std::size_t dim, std::int32_t* out) noexcept {
+  for (std::size_t r = 0; r < kRows; ++r) out[r] = 0;
+  for (std::size_t p = 0; p < parts.n; ++p) {
+    const CodeKernels::Part& part = parts.data[p];
+    const std::uint8_t* const codes[kRows] = {records[0] + part.offset, records[1] + part.offset,
+                                              records[2] + part.offset, records[3] + part.offset};
+    std::int32_t sums[kRows];
+    switch (part.bits) {
+      case 4: x4<Simd<4>>(codes, query, dim, sums); break;
+      case 2: x4<Simd<2>>(codes, query, dim, sums); break;
+      default: x4<Simd<1>>(codes, query, dim, sums); break;
+    }
+    for (std::size_t r = 0; r < kRows; ++r) out[r] += sums[r] * (1 << part.shift);
+  }
+}
+
+template <template <unsigned> class Simd>
+void parts_x8(const std::uint8_t* const* records, const CodeKernels::Parts& parts, const std::int8_t* query,
+              std::size_t dim, std::int32_t* out) noexcept {
+  for (std::size_t r = 0; r < CodeKernels::kGathered; r += kRows) {
+    parts_x4<Simd>(records + r, parts, query, dim, out + r);
+  }
+}
+
+template <template <unsigned> class Simd>
+constexpr CodeKernels table(CodeKernels::PartsX8 parts = parts_x8<Simd>) noexcept {
+  return {forms<Simd<8>>(), forms<Simd<4>>(), forms<Simd<2>>(), forms<Simd<1>>(), parts};
 }

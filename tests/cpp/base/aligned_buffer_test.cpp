@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 
 namespace vdb {
 namespace {
@@ -52,6 +54,35 @@ TEST_CASE("growing to a smaller size keeps the head") {
   const AlignedBuffer<std::uint32_t> smaller = buffer.grown(5, 0);
   CHECK(smaller.size() == 5);
   CHECK(smaller[4] == 9);
+}
+
+TEST_CASE("a borrowed buffer keeps its owner, and a grown copy of it does not") {
+  const auto owner = std::make_shared<AlignedBuffer<std::uint32_t>>(16, 7);
+  AlignedBuffer<std::uint32_t> larger;
+  {
+    AlignedBuffer<std::uint32_t> borrowed(owner->data(), 16, owner);
+    CHECK(owner.use_count() == 2);
+    CHECK(borrowed.data() == owner->data());
+    borrowed[3] = 9;
+    CHECK((*owner)[3] == 9);
+    const AlignedBuffer<std::uint32_t> moved = std::move(borrowed);
+    CHECK(owner.use_count() == 2);
+    larger = moved.grown(20, 1);
+  }
+  CHECK(owner.use_count() == 1);
+  larger[0] = 5;
+  CHECK((*owner)[0] == 7);
+  CHECK(larger[3] == 9);
+  CHECK(larger[19] == 1);
+}
+
+TEST_CASE("a borrowed buffer lets go when another takes its place") {
+  const auto owner = std::make_shared<AlignedBuffer<std::uint32_t>>(16, 7);
+  AlignedBuffer<std::uint32_t> buffer(owner->data(), 16, owner);
+  buffer = AlignedBuffer<std::uint32_t>(4, 2);
+  CHECK(owner.use_count() == 1);
+  buffer = AlignedBuffer<std::uint32_t>(owner->data(), 16, owner);
+  CHECK(buffer[15] == 7);
 }
 
 }  // namespace

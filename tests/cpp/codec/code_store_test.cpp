@@ -11,12 +11,12 @@
 
 #include "base/error.h"
 #include "data.h"
-#include "io/file.h"
 #include "temporary_folder.h"
 
 namespace vdb {
 namespace {
 
+using testing::read_file;
 using testing::TemporaryFolder;
 using testing::Vectors;
 
@@ -204,11 +204,11 @@ TEST_CASE("sections that pass their checksums and make no sense are refused") {
   codes.save(path, kIdentity);
   const Container file = Container::read(path);
   const auto copy = [&](const char* tag) { return Content(file.section(tag).begin(), file.section(tag).end()); };
-  const Content params = copy("params");
+  const Content params = copy("codes");
   const Content codec = copy("codec");
   const Content bytes = copy("records");
   const auto refused = [&](const Content& p, const Content& c, const Content& r) {
-    const Section sections[] = {{"params", p}, {"codec", c}, {"records", r}};
+    const Section sections[] = {{"codes", p}, {"codec", c}, {"records", r}};
     std::filesystem::remove(path);
     write_container(path, kIdentity, sections);
     CHECK_THROWS_AS(CodeStore::load(path), Corrupted);
@@ -244,9 +244,9 @@ TEST_CASE("params that no writer gives are refused, whatever is covered") {
     const Bytes codec = file.section("codec");
     const Bytes bytes = file.section("records");
     const auto refused = [&](std::size_t at, unsigned char value, Bytes with_codec, const char* message) {
-      Content params(file.section("params").begin(), file.section("params").end());
+      Content params(file.section("codes").begin(), file.section("codes").end());
       params[at] = value;
-      const Section sections[] = {{"params", params}, {"codec", with_codec}, {"records", bytes}};
+      const Section sections[] = {{"codes", params}, {"codec", with_codec}, {"records", bytes}};
       std::filesystem::remove(path);
       write_container(path, kIdentity, sections);
       CHECK_THROWS_WITH_AS(CodeStore::load(path), doctest::Contains(message), Corrupted);
@@ -254,7 +254,7 @@ TEST_CASE("params that no writer gives are refused, whatever is covered") {
     CAPTURE(codes->covered());
     refused(0, 4, codec, "unknown kind of codes 4");
     refused(kZeroAt, 7, codec, "found 7");
-    refused(kTrainedOnAt, codes == &empty ? 1 : 0, codec, "params");
+    refused(kTrainedOnAt, codes == &empty ? 1 : 0, codec, "codes");
     refused(kTrainedOnAt, 21, codec, "found 21");
     if (codes == &empty) {
       const Content some = std::visit([](const auto& it) { return it.serialize(); }, *covering.snapshot().codec);
@@ -284,6 +284,25 @@ TEST_CASE("the sample of the widest vectors stays a small part of memory") {
   extend(codes, view);
   CHECK(sampled * kDim * sizeof(float) <= std::size_t{128} << 20);
   CHECK(sampled >= 256);
+}
+
+TEST_CASE("loaded codes outlive their snapshot and never change it") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("codes");
+  const Vectors rows = testing::clustered_vectors(Metric::kL2, 300, 5, 2);
+  CodeStore codes({CodecKind::kSq8, 5, Metric::kL2});
+  extend(codes, rows.first(200));
+  codes.save(path, kIdentity);
+  const Content saved = read_file(path);
+  const std::unique_ptr<CodeStore> loaded = CodeStore::load(path);
+  const CodeStore::Snapshot before = loaded->snapshot();
+  extend(*loaded, rows.view());
+  CHECK(read_file(path) == saved);
+  std::filesystem::remove(path);
+  CHECK(std::memcmp(before.record(0), codes.snapshot().record(0), 200 * before.stride) == 0);
+  extend(codes, rows.view());
+  REQUIRE(loaded->covered() == 300);
+  CHECK(std::memcmp(loaded->snapshot().record(0), codes.snapshot().record(0), 300 * before.stride) == 0);
 }
 
 TEST_CASE("codes of no rows are saved and loaded") {

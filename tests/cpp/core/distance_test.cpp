@@ -34,6 +34,7 @@ double reported_distance(Metric metric, const float* a, const float* b, std::siz
     case Metric::kL2: return std::sqrt(squared);
     case Metric::kCosine: return 1 - product / std::sqrt(norm_a * norm_b);
     case Metric::kInnerProduct: return -product;
+    case Metric::kCustom: break;
   }
   return 0;
 }
@@ -75,7 +76,7 @@ TEST_CASE("four at a time, one at a time and in a list give the same bits") {
       std::array<float, 4> four;
       distance.x4(slots.data(), four.data());
       for (std::size_t i = 0; i < 4; ++i) CHECK(four[i] == distance(slots[i]));
-      for (std::size_t n = 0; n <= 13; ++n) {
+      for (const std::size_t n : {0U, 1U, 2U, 3U, 4U, 5U, 13U, 127U, 128U, 129U, 300U}) {
         std::vector<Slot> list;
         for (std::size_t i = 0; i < n; ++i) list.push_back(static_cast<Slot>(i * 17 % 50));
         std::vector<Slot> visited;
@@ -84,6 +85,11 @@ TEST_CASE("four at a time, one at a time and in a list give the same bits") {
           CHECK(d == distance(slot));
         });
         CHECK(visited == list);
+        std::vector<Slot> padded = list;
+        padded.resize(measured_room(n), Slot{49});
+        std::vector<float> measured(measured_room(n));
+        distance.measure({padded.data(), n}, measured.data());
+        for (std::size_t i = 0; i < n; ++i) CHECK(measured[i] == distance(list[i]));
       }
     });
   }

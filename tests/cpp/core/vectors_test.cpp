@@ -89,7 +89,7 @@ TEST_CASE("a 16-bit float is found not to be finite by its own exponent") {
 
 TEST_CASE("a metric is parsed from its name and from nothing else") {
   for (const Metric metric : testing::kMetrics) CHECK(parse_metric(name_of(metric)) == metric);
-  CHECK_THROWS_WITH_AS(parse_metric("L2"), "unknown metric 'L2'; expected l2, cosine or ip", InvalidArgument);
+  CHECK_THROWS_WITH_AS(parse_metric("L2"), "unknown metric 'L2'; expected l2, cosine, ip or custom", InvalidArgument);
   CHECK_THROWS_AS(parse_metric(""), InvalidArgument);
 }
 

@@ -64,6 +64,38 @@ TEST_CASE("a checksum continues across any cut") {
   }
 }
 
+// Lengths around one and several runs of what crc32c sums side by side (12 KiB) and of a turn of a thread (1 MiB).
+std::vector<std::size_t> long_lengths() {
+  std::vector<std::size_t> lengths;
+  for (const std::size_t around : {12'288U, 24'576U, 1U << 20, 2U << 20, (3U << 20) + 777}) {
+    for (const std::size_t size : {around - 9, around - 1, std::size_t{around}, around + 1, around + 8}) {
+      lengths.push_back(size);
+    }
+  }
+  return lengths;
+}
+
+TEST_CASE("long inputs agree with the definition, by one thread and by all") {
+  const auto bytes = noise((3U << 20) + 1000);
+  for (const std::size_t size : long_lengths()) {
+    CAPTURE(size);
+    const std::uint32_t expected = bit_by_bit(&bytes[3], size);
+    CHECK(crc32c(&bytes[3], size) == expected);
+    CHECK(parallel_crc32c(&bytes[3], size) == expected);
+  }
+  for (std::size_t size = 0; size < 50; ++size) CHECK(parallel_crc32c(&bytes[1], size) == bit_by_bit(&bytes[1], size));
+}
+
+TEST_CASE("checksums of two parts are joined to that of both") {
+  const auto bytes = noise(30'000);
+  for (const std::size_t size : {1U, 8U, 100U, 4096U, 30'000U}) {
+    const std::uint32_t whole = bit_by_bit(&bytes[0], size);
+    for (const std::size_t cut : {std::size_t{0}, std::size_t{1}, size / 2, size - 1, size}) {
+      CHECK(crc32c_joined(crc32c(&bytes[0], cut), crc32c(&bytes[0] + cut, size - cut), size - cut) == whole);
+    }
+  }
+}
+
 TEST_CASE("every flipped bit changes the checksum") {
   auto bytes = noise(300);
   const std::uint32_t whole = crc32c(bytes.data(), bytes.size());

@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "data.h"
-#include "io/file.h"
 #include "temporary_folder.h"
 
 namespace vdb {
@@ -16,6 +15,7 @@ namespace {
 using testing::BytePatch;
 using testing::put_file;
 using testing::Random;
+using testing::read_file;
 using testing::TemporaryFolder;
 
 using Content = std::vector<unsigned char>;
@@ -124,6 +124,29 @@ TEST_CASE("tags of eight characters and identities of full length fit, longer on
   CHECK_THROWS_AS(write_container(folder.file("bad"), {}, many), InvalidArgument);
   CHECK_THROWS_AS(write_container(folder.file("bad"), noise(1985, 2), eight), InvalidArgument);
   CHECK_FALSE(std::filesystem::exists(folder.file("bad")));
+}
+
+TEST_CASE("an array of a section stands in the file, on a cache line, and lives on without it") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a");
+  const std::vector<Content> contents{noise(100, 1), noise(4003, 2), Content{}};
+  write_container(path, {}, sections_of({"a", "b", "none"}, contents));
+  const Content before = read_file(path);
+  AlignedBuffer<std::uint32_t> values;
+  {
+    const Container read = Container::read(path);
+    values = read.values<std::uint32_t>("b");
+    CHECK(static_cast<const void*>(values.data()) == read.section("b").data());
+    CHECK(read.values<std::uint64_t>("none").size() == 0);
+    CHECK_THROWS_AS(read.values<std::uint8_t>("c"), Corrupted);
+  }
+  CHECK(reinterpret_cast<std::uintptr_t>(values.data()) % 64 == 0);
+  REQUIRE(values.size() == 1000);
+  CHECK(std::memcmp(values.data(), contents[1].data(), 4000) == 0);
+  for (std::uint32_t& value : values.span()) value = 0;
+  CHECK(read_file(path) == before);
+  std::filesystem::remove(path);
+  CHECK(values[999] == 0);
 }
 
 TEST_CASE("a section that is not there is named") {

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <vector>
 
 #include "base/error.h"
 #include "temporary_folder.h"
@@ -14,7 +15,10 @@ namespace vdb {
 namespace {
 
 using testing::put_file;
+using testing::read_file;
 using testing::TemporaryFolder;
+
+using Content = std::vector<unsigned char>;
 
 template <class Call>
 int errno_of(Call&& call) {
@@ -93,26 +97,52 @@ TEST_CASE("a write the system refuses is an error and leaves no file") {
   CHECK_FALSE(std::filesystem::exists(path));
 }
 
-TEST_CASE("a file in a folder that is not there cannot be created or read") {
+TEST_CASE("a file in a folder that is not there cannot be created or mapped") {
   const TemporaryFolder folder;
   const std::string path = folder.file("no/such/file");
   CHECK(errno_of([&] { const FileWriter writer(path); }) == ENOENT);
-  CHECK(errno_of([&] { static_cast<void>(read_file(path)); }) == ENOENT);
+  CHECK(errno_of([&] { const Mapping mapping(path); }) == ENOENT);
 }
 
-TEST_CASE("a folder is not read as a file") {
+TEST_CASE("a folder is not mapped as a file") {
   const TemporaryFolder folder;
-  CHECK(errno_of([&] { static_cast<void>(read_file(folder.file("."))); }) == EINVAL);
+  CHECK(errno_of([&] { const Mapping mapping(folder.file(".")); }) == EINVAL);
 }
 
-TEST_CASE("an empty file and a large one are read whole") {
+Content content_of(const Mapping& mapping) { return {mapping.bytes().begin(), mapping.bytes().end()}; }
+
+TEST_CASE("an empty file and a large one are mapped whole") {
   const TemporaryFolder folder;
   put_file(folder.file("empty"), {});
-  CHECK(read_file(folder.file("empty")).empty());
-  std::vector<unsigned char> bytes(3'000'001);
+  CHECK(Mapping(folder.file("empty")).bytes().empty());
+  Content bytes(3'000'001);
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(i * 7 + i / 251);
   put_file(folder.file("large"), bytes);
-  CHECK((read_file(folder.file("large")) == bytes));
+  CHECK((content_of(Mapping(folder.file("large"))) == bytes));
+}
+
+TEST_CASE("what is written to a mapping stays in it") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a");
+  put_file(path, Content(10'000, 3));
+  const Mapping first(path);
+  const Mapping second(path);
+  first.bytes()[5000] = 9;
+  CHECK(first.bytes()[5000] == 9);
+  CHECK(second.bytes()[5000] == 3);
+  CHECK(read_file(path) == Content(10'000, 3));
+}
+
+TEST_CASE("a mapping outlives its file, removed or replaced") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a");
+  put_file(path, Content(100'000, 3));
+  const Mapping mapping(path);
+  put_file(folder.file("b"), Content(10, 4));
+  std::filesystem::rename(folder.file("b"), path);
+  CHECK((content_of(mapping) == Content(100'000, 3)));
+  std::filesystem::remove(path);
+  CHECK((content_of(mapping) == Content(100'000, 3)));
 }
 
 }  // namespace

@@ -9,13 +9,13 @@
 #include "base/error.h"
 #include "io/checksum.h"
 #include "io/container.h"
-#include "io/file.h"
 #include "temporary_folder.h"
 
 namespace vdb {
 namespace {
 
 using testing::put_file;
+using testing::read_file;
 using testing::TemporaryFolder;
 
 using Content = std::vector<unsigned char>;

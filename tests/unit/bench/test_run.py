@@ -14,7 +14,26 @@ from bench.datasets import blobs
 if TYPE_CHECKING:
     from pathlib import Path
 
-LIBRARIES = {"vdb": "vdb._core", "vdb_table": "vdb.table", "hnswlib": "hnswlib", "faiss_hnsw": "faiss"}
+LIBRARIES = {
+    "vdb": "vdb._core",
+    "vdb_table": "vdb.table",
+    "hnswlib": "hnswlib",
+    "faiss_hnsw": "faiss",
+    "faiss_hnsw_sq8": "faiss",
+    "faiss_ivfpq": "faiss",
+    "faiss_ivf_rabitq": "faiss",
+    "lancedb": "lancedb",
+    "ngt": "ngtpy",
+    "rabitqlib_hnsw": "rabitqlib",
+    "rabitqlib_symqg": "rabitqlib",
+    "scann": "scann",
+    "svs": "svs",
+    "usearch": "usearch",
+    "usearch_bf16": "usearch",
+    "usearch_i8": "usearch",
+    "zvec": "zvec",
+}
+CODES_ONLY = {"faiss_hnsw_sq8", "rabitqlib_hnsw", "usearch_bf16", "usearch_i8"}  # they keep no float32 vectors
 
 
 def require(name: str) -> None:
@@ -36,9 +55,10 @@ def test_peer_finds_the_neighbours_of_blobs(name: str) -> None:
     peer.set_effort(point.effort)
     run.ask(peer, point, run.Questions(data.queries, truth, workload.SearchPlan(10, (200,), 1, (0.9,))))
     peer.close()
-    assert point.recall > 0.95
-    assert point.batch_recall > 0.95
-    assert result.memory_bytes >= data.vectors.nbytes
+    least = 0.9 if name in CODES_ONLY else 0.95
+    assert point.recall > least
+    assert point.batch_recall > least
+    assert name in CODES_ONLY or result.memory_bytes >= data.vectors.nbytes
 
 
 def test_peer_without_its_library_is_skipped_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +107,7 @@ def test_mistake_in_a_workload_names_the_file(tmp_path: Path, old: str, new: str
 
 
 def test_unknown_workload_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="expected a TOML file or one of hnsw_100k, smoke"):
+    with pytest.raises(ValueError, match="expected a TOML file or one of hnsw_100k, peers_384, peers_4096, smoke"):
         workload.find("nothing")
 
 

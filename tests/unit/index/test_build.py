@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 import vdb
+from vdb import _core
 from vdb.index import manager
+from vdb.index.build import renumbered
 
 DIM = 256
 ROWS = 1500
@@ -105,3 +107,33 @@ def test_index_of_a_kind_nobody_knows_says_so_and_searches_go_on(full: np.ndarra
         assert len(table.search(full[0], 3)) == 3
         table.drop_index("x")
         assert table.list_indexes() == []
+
+
+@dataclass
+class Renumberable:
+    """Stands for a graph of `size` nodes, of which each repair drops the next of `dead`."""
+
+    size: int
+    dead: list[int]
+
+    def repair(self, view: object, alive: _core.RowSet) -> None:
+        self.size -= self.dead.pop(0)
+
+    def renumbered(self, new_slot_of: np.ndarray, slots: int) -> tuple[list[int], int]:
+        return new_slot_of.tolist(), slots
+
+
+@pytest.mark.parametrize("dead", [[], [3], [1, 2]], ids=str)
+def test_a_graph_is_repaired_until_it_has_no_dead_nodes_and_then_renumbered(dead: list[int]) -> None:
+    moved, alive = np.array([0, _core.ABSENT_SLOT, 1], np.uint32), _core.RowSet.from_slots(np.array([0, 2], "u4"), 3)
+    view = _core.VectorView(np.zeros((3, 4), np.float32), "l2")
+    graph = Renumberable(2 + sum(dead), dead)
+    assert renumbered(graph, moved, view, alive) == (moved.tolist(), 2)  # type: ignore[arg-type]
+    assert graph.size == 2
+
+
+def test_a_graph_that_keeps_dead_nodes_and_codes_are_built_anew() -> None:
+    moved, alive = np.array([0, _core.ABSENT_SLOT, 1], np.uint32), _core.RowSet.from_slots(np.array([0, 2], "u4"), 3)
+    view = _core.VectorView(np.zeros((3, 4), np.float32), "l2")
+    assert renumbered(Renumberable(9, [1, 1]), moved, view, alive) is None  # type: ignore[arg-type]
+    assert renumbered(_core.Codes(4, "l2", "sq8"), moved, view, alive) is None

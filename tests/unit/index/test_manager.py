@@ -64,7 +64,8 @@ def test_index_is_saved_and_loaded_without_a_rebuild(
         assert_sound(db, dict(enumerate(x[:ROWS])))
         (info,) = db.table("t").list_indexes()
     assert (info.name, info.column, info.kind, info.metric, info.covered) == ("h", "e", "hnsw", "l2", ROWS)
-    assert info.params == {"metric": "l2", "M": 6, "ef_construction": 40, "seed": 42}
+    options = {"metric": "l2", "M": 6, "ef_construction": 40, "seed": 42, "codes": "none", "bits": 0}
+    assert info.params == options
     assert info.memory_bytes > 0
     assert caplog.text == ""
 
@@ -169,6 +170,24 @@ def test_every_kind_of_write_reaches_the_index(path: Path, x: np.ndarray) -> Non
         assert_sound(db, expected)
     with vdb.connect(path) as db:
         assert_sound(db, expected)
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_loaded_index_answers_and_grows_without_its_snapshot(path: Path, x: np.ndarray, replace: bool) -> None:
+    with vdb.connect(path) as db:
+        assert_sound(db, dict(enumerate(x[:ROWS])))
+        (file,) = snapshots(path)
+        if replace:
+            (other := file.with_suffix(".other")).write_bytes(b"\xff" * file.stat().st_size)
+            other.rename(file)
+        else:
+            file.unlink()
+        assert_sound(db, dict(enumerate(x[:ROWS])))
+        db.table("t").add({"id": np.arange(ROWS, ROWS + 20)}, e=x[ROWS : ROWS + 20])
+        assert_sound(db, dict(enumerate(x[: ROWS + 20])))
+    with vdb.connect(path) as db:
+        db.indexes._rebuild = None  # type: ignore[method-assign, assignment]
+        assert_sound(db, dict(enumerate(x[: ROWS + 20])))
 
 
 def test_grown_index_is_saved_at_close_and_only_then(path: Path, x: np.ndarray) -> None:

@@ -51,7 +51,14 @@ def test_unknown_metric_lists_the_known_ones(metric: object) -> None:
 
 
 def test_params_take_the_metric_of_the_column_where_none_is_given() -> None:
-    assert HNSW(M=4).params("ip") == {"metric": "ip", "M": 4, "ef_construction": 200, "seed": 42}
+    assert HNSW(M=4).params("ip") == {
+        "metric": "ip",
+        "M": 4,
+        "ef_construction": 200,
+        "seed": 42,
+        "codes": "auto",
+        "bits": 0,
+    }
     assert HNSW(metric="l2").params("ip")["metric"] == "l2"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 
 from vdb._core import ABSENT_SLOT
+from vdb.index.recall import RecallCurve
 from vdb.query.plan import Actuals, Candidate, Explanation, Situation
 from vdb.query.planner import make_plan
 
@@ -46,7 +48,17 @@ def test_graph_plan_shows_index_costs_and_work() -> None:
 def test_filtered_plan_shows_pool_and_budget() -> None:
     text = explained(matching=25_000)
     assert "25,000 of 100,000 rows (25.00%)" in text
-    assert "ef_search=64, pool=256, budget=12,500 distances" in text
+    assert "ef_search=64, pool=256, budget=11,780 steps" in text
+
+
+def test_plan_for_a_recall_says_where_its_effort_came_from() -> None:
+    curve = RecallCurve(100_000, 100_000, 200, (40, 80), ((0.9, 0.95),) * 3)
+    for recall, part in (
+        (0.95, "ef_search=80 for recall 0.95\n"),
+        (0.99, "h: its recall curve does not reach 0.99 for"),
+    ):
+        situation = Situation(100_000, 100_000, 10, None, "auto", (replace(INDEXES[0], curve=curve),), recall=recall)
+        assert part in str(Explanation("t.e", "l2", np.zeros((1, 10), np.uint32), make_plan(situation), Actuals()))
 
 
 def test_scan_plan_says_what_the_index_would_have_cost() -> None:

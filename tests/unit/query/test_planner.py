@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vdb.errors import InvalidArgument
+from vdb.index.recall import RecallCurve
 from vdb.query.plan import Candidate, Situation
 from vdb.query.planner import effort, make_plan
 
 MILLION = 1_000_000
+CURVE = RecallCurve(
+    MILLION, MILLION, 200, (8, 16, 32, 64), ((0.9, 0.95, 0.98, 0.99), (0.6, 0.9, 0.95, 0.98), (0.07, 0.2, 0.4, 0.95))
+)
 
 
 def situation(
@@ -85,11 +90,58 @@ def test_cheapest_of_several_usable_indexes_is_chosen() -> None:
 
 
 def test_effort_is_what_was_asked_but_covers_the_rows_to_return() -> None:
-    assert effort(situation()) == 64
-    assert effort(situation(ef_search=7)) == 10
-    assert effort(situation(ef_search=300)) == 300
-    assert effort(situation(k=500)) == 500
-    assert effort(situation(matching=20, k=2**70)) == 64
+    index = Candidate("h", 16, MILLION, curve=CURVE)
+    assert effort(situation(), index) == 64
+    assert effort(situation(ef_search=7), index) == 10
+    assert effort(situation(ef_search=300), index) == 300
+    assert effort(situation(k=500), index) == 500
+    assert effort(situation(matching=20, k=2**70), index) == 64
+
+
+def wanting(recall: float, curve: RecallCurve | None = CURVE, **changed: object) -> Situation:
+    asked = situation(candidates=(Candidate("h", 16, MILLION, curve=curve),))
+    return replace(asked, recall=recall, **changed)  # type: ignore[arg-type]
+
+
+def test_effort_for_a_recall_is_read_off_the_curve() -> None:
+    assert make_plan(wanting(0.95)).ef == 32
+    assert make_plan(wanting(0.90)).ef == 16
+    assert make_plan(wanting(0.95, k=20)).ef > 32
+    assert make_plan(wanting(0.95, k=20, matching=10, strategy="graph")).ef == 32
+
+
+def test_filtered_walk_for_a_recall_has_a_pool_as_wide_as_any() -> None:
+    plan = make_plan(wanting(0.95, matching=MILLION // 4))
+    assert (plan.method, plan.ef, plan.pool) == ("graph", 32, 128)
+
+
+@pytest.mark.parametrize(
+    ("recall", "curve", "why"),
+    [
+        (1.0, CURVE, "only the scan has recall 1"),
+        (0.999, CURVE, "does not reach 0.999 for k=10"),
+        (0.5, None, "no recall curve"),
+    ],
+)
+def test_recall_that_no_walk_promises_is_scanned_and_says_why(
+    recall: float, curve: RecallCurve | None, why: str
+) -> None:
+    plan = make_plan(wanting(recall, curve))
+    assert (plan.method, plan.index) == ("scan", None)
+    assert why in plan.situation.candidates[0].unusable
+    for strategy in ("graph", "post"):
+        with pytest.raises(InvalidArgument, match=f"cannot run: h: .*{why}.*\n.*or ef_search= in place of recall="):
+            make_plan(wanting(recall, curve, strategy=strategy))
+
+
+def test_recall_dearer_than_the_scan_is_scanned() -> None:
+    assert make_plan(wanting(0.98, rows=500, matching=500)).method == "scan"
+
+
+def test_index_whose_curve_reaches_is_chosen_before_a_cheaper_one_whose_does_not() -> None:
+    slim = Candidate("slim", 4, MILLION, curve=replace(CURVE, recalls=((0.5,) * 4,) * 3))
+    wide = Candidate("wide", 48, MILLION, curve=CURVE)
+    assert make_plan(wanting(0.95, candidates=(slim, wide))).index == "wide"
 
 
 SITUATIONS = st.builds(

@@ -60,6 +60,23 @@ def test_k_is_a_positive_integer(k: object) -> None:
         make_request(ONE, [1, 2, 3], k, SearchOptions())  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("recall", [0, -0.1, 1.01, 95, float("nan"), "0.9", True, [0.9]])
+def test_recall_is_a_share_above_zero(recall: object) -> None:
+    with pytest.raises(InvalidArgument, match=r"recall must be a number above 0 and at most 1, got"):
+        make_request(ONE, [1, 2, 3], 1, SearchOptions(recall=recall))  # type: ignore[arg-type]
+
+
+def test_recall_and_effort_together_are_refused_with_both_values() -> None:
+    with pytest.raises(InvalidArgument, match=r"both recall=0\.95 and ef_search=80.*\n.*Fix: pass recall="):
+        make_request(ONE, [1, 2, 3], 1, SearchOptions(recall=0.95, ef_search=80))
+
+
+def test_recall_is_kept_as_a_float() -> None:
+    assert make_request(ONE, [1, 2, 3], 1, SearchOptions()).recall is None
+    recall = make_request(ONE, [1, 2, 3], 1, SearchOptions(recall=1)).recall
+    assert (recall, type(recall)) == (1.0, float)
+
+
 def test_wrong_dimension_names_both() -> None:
     with pytest.raises(DimensionMismatch, match=r"2 values; u\.a is FLOAT\[3\]"):
         make_request(TWO, [1, 2], 1, SearchOptions(column="a"))

@@ -101,6 +101,22 @@ def test_an_index_is_replaced_by_name(cursor: duckdb.DuckDBPyConnection, table: 
     assert catalog.load_tables(cursor)[0].indexes == {"g": other}
 
 
+def test_recall_curve_stays_with_the_index_it_was_measured_on(
+    cursor: duckdb.DuckDBPyConnection, table: TableState
+) -> None:
+    catalog.add_table(cursor, table)
+    catalog.put_index(cursor, 5, IndexRecord("h", SCHEMA.name, "a", "hnsw", {"M": 16}))
+    measured = IndexRecord("h", SCHEMA.name, "a", "hnsw", {"M": 16}, recall="{}")
+    for _ in range(2):
+        catalog.put_index(cursor, 5, measured)
+        assert catalog.load_tables(cursor)[0].indexes == {"h": measured}
+        assert cursor.execute("SELECT count(*) FROM vdb.recall_curves").fetchone() == (1,)
+    cursor.execute("UPDATE vdb.indexes SET params = '{}'")
+    assert catalog.load_tables(cursor)[0].indexes["h"].recall is None
+    catalog.remove_table(cursor, table)
+    assert cursor.execute("SELECT count(*) FROM vdb.recall_curves").fetchone() == (0,)
+
+
 def test_commits_are_found_by_sequence(cursor: duckdb.DuckDBPyConnection) -> None:
     catalog.add_commit(cursor, 3)
     catalog.add_commit(cursor, 7)

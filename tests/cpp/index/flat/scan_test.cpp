@@ -31,6 +31,7 @@ float exact_distance(const Vectors& vectors, std::size_t slot, const float* quer
     case Metric::kCosine:
       return 1.0F - product * inverse_norm(query, vectors.dim, Dtype::kFloat32) * vectors.norms[slot];
     case Metric::kInnerProduct: return -product;
+    case Metric::kCustom: break;
   }
   return 0;
 }

@@ -48,6 +48,15 @@ TEST_CASE("something behind the last neighbour is noticed") {
   CHECK_FALSE(edges.absent_from(0, 1));
 }
 
+TEST_CASE("every entry of a row is visited, the empty ones too") {
+  std::vector<Slot> memory(3 * 4, kAbsentSlot);
+  const Adjacency edges(memory.data(), 4);
+  edges.store(1, std::array<Slot, 2>{8, 6});
+  std::vector<Slot> entries;
+  edges.for_each_entry(1, [&](Slot entry) { entries.push_back(entry); });
+  CHECK(entries == std::vector<Slot>{8, 6, kAbsentSlot, kAbsentSlot});
+}
+
 TEST_CASE("rows of upper levels are found through their map and their offset") {
   std::vector<Slot> memory(6 * 2, kAbsentSlot);
   const std::vector<std::uint32_t> first_row{0, 0, 2, 4};  // slot 1 has rows 0 and 1, slot 2 rows 2 and 3

@@ -17,12 +17,14 @@ class Model {
  public:
   explicit Model(std::size_t capacity) : capacity_(capacity) {}
 
-  void insert(Neighbor candidate) {
+  void insert(const std::vector<Neighbor>& candidates) {
     const bool room = entries_.size() < capacity_;
-    if (!room && !(candidate.distance < entries_.back().neighbor.distance)) return;
-    entries_.push_back({candidate, false});
+    const float last = room ? kInfinity : entries_.back().neighbor.distance;
+    for (const Neighbor& candidate : candidates) {
+      if (room || candidate.distance < last) entries_.push_back({candidate, false});
+    }
     std::sort(entries_.begin(), entries_.end(), [](const auto& a, const auto& b) { return a.neighbor < b.neighbor; });
-    if (entries_.size() > capacity_) entries_.pop_back();
+    if (entries_.size() > capacity_) entries_.resize(capacity_);
   }
 
   std::optional<Neighbor> pop() {
@@ -43,8 +45,8 @@ class Model {
 
  private:
   struct Entry {
-    Neighbor neighbor;
-    bool expanded;
+    Neighbor neighbor{};
+    bool expanded = false;
   };
   std::size_t capacity_;
   std::vector<Entry> entries_;
@@ -82,7 +84,7 @@ TEST_CASE("a pool does what a sorted list does, ties and infinities included") {
         // Every slot is offered at most once, in no order, up to the largest there can be.
         const Neighbor candidate{distance, static_cast<Slot>(kMaxSlots - 1) - static_cast<Slot>((step * 7919) % 500)};
         pool.insert(candidate);
-        model.insert(candidate);
+        model.insert({candidate});
         wrong += content(pool) == model.content() ? 0U : 1U;
       }
       while (pool.has_next()) wrong += pop(pool) == model.pop() ? 0U : 1U;
@@ -90,6 +92,54 @@ TEST_CASE("a pool does what a sorted list does, ties and infinities included") {
       CHECK_FALSE(model.pop().has_value());
     }
   }
+}
+
+TEST_CASE("candidates inserted at once end where a sorted list has them, however many come, ties and signs included") {
+  CandidatePool pool;
+  for (const std::size_t capacity : {1U, 2U, 17U, 100U, 400U}) {
+    for (const std::size_t distinct : {1U, 3U, 10'000U}) {
+      for (const std::size_t most : {1U, 5U, 32U, 33U, 150U}) {
+        testing::Random random(capacity * 31 + distinct * 7 + most);
+        pool.reset(capacity);
+        Model model(capacity);
+        Slot next = 0;
+        std::size_t wrong = 0;
+        for (int hop = 0; hop < 40; ++hop) {
+          std::vector<Neighbor> candidates(random.below(most + 1));
+          for (Neighbor& candidate : candidates) {
+            const float magnitude = static_cast<float>(random.below(distinct)) / 16;
+            const std::size_t drawn = random.below(16);
+            const float distance = drawn == 0 ? kInfinity : drawn < 8 ? -magnitude : magnitude;
+            candidate = {distance, (next++ * 7919) % 6007};
+          }
+          std::vector<Slot> slots;
+          std::vector<float> distances;
+          for (const Neighbor& candidate : candidates) {
+            slots.push_back(candidate.slot);
+            distances.push_back(candidate.distance);
+          }
+          pool.insert(slots, distances.data());
+          model.insert(candidates);
+          wrong += content(pool) == model.content() ? 0U : 1U;
+          for (std::size_t pops = random.below(3); pops > 0; --pops) wrong += pop(pool) == model.pop() ? 0U : 1U;
+        }
+        while (pool.has_next()) wrong += pop(pool) == model.pop() ? 0U : 1U;
+        CHECK(wrong == 0);
+        CHECK_FALSE(model.pop().has_value());
+      }
+    }
+  }
+}
+
+TEST_CASE("the two zeros are a tie, and the order of the rest is that of the numbers") {
+  CandidatePool pool;
+  pool.reset(8);
+  const std::vector<Slot> slots{5, 4, 3, 2, 1, 0};
+  const std::vector<float> distances{-kInfinity, 0.0F, -0.0F, 1e-45F, -1e-45F, std::numeric_limits<float>::max()};
+  pool.insert(slots, distances.data());
+  CHECK((content(pool) ==
+         std::vector<Neighbor>{
+             {-kInfinity, 5}, {-1e-45F, 1}, {0, 3}, {0, 4}, {1e-45F, 2}, {std::numeric_limits<float>::max(), 0}}));
 }
 
 TEST_CASE("a pool accepts anything while it has room and only nearer ones after") {

@@ -39,7 +39,7 @@ void check_metric(Metric metric) {
           expected.push_back(candidate);
       }
       std::vector<Neighbor> selected{{99, 99}};
-      select_neighbors<Distance>(vectors.view(), candidates, max, selected);
+      select_neighbors<Distance>(vectors.view(), candidates, {max}, selected);
       CHECK((selected == expected));
       CHECK((selected.front() == candidates.front()));
       CHECK(std::is_sorted(selected.begin(), selected.end()));
@@ -57,11 +57,11 @@ TEST_CASE("as many candidates as there is room are all kept") {
   const Vectors vectors = testing::uniform_vectors(Metric::kL2, 17, 2, 1);
   const std::vector<Neighbor> candidates = candidates_of<L2Distance>(vectors);
   std::vector<Neighbor> selected;
-  select_neighbors<L2Distance>(vectors.view(), candidates, 16, selected);
+  select_neighbors<L2Distance>(vectors.view(), candidates, {16}, selected);
   CHECK((selected == candidates));
-  select_neighbors<L2Distance>(vectors.view(), candidates, 15, selected);
+  select_neighbors<L2Distance>(vectors.view(), candidates, {15}, selected);
   CHECK(selected.size() < 15);
-  select_neighbors<L2Distance>(vectors.view(), {}, 15, selected);
+  select_neighbors<L2Distance>(vectors.view(), {}, {15}, selected);
   CHECK(selected.empty());
 }
 
@@ -69,16 +69,27 @@ TEST_CASE("edges spread: of a cloud and a lone row beyond it both are kept") {
   // The node at 0, five rows near 1, one at -2 that is farther than all of them.
   const Vectors vectors(Metric::kL2, 1, {0, 1.0F, 1.01F, 1.02F, 1.03F, 1.04F, -2.0F});
   std::vector<Neighbor> selected;
-  select_neighbors<L2Distance>(vectors.view(), candidates_of<L2Distance>(vectors), 3, selected);
+  select_neighbors<L2Distance>(vectors.view(), candidates_of<L2Distance>(vectors), {3}, selected);
   REQUIRE(selected.size() == 2);
   CHECK(selected[0].slot == 1);
   CHECK(selected[1].slot == 6);
 }
 
+TEST_CASE("the nearest of those that others occlude fill up to the least, in order") {
+  const Vectors vectors(Metric::kL2, 1, {0, 1.0F, 1.01F, 1.02F, 1.03F, 1.04F, -2.0F});
+  std::vector<Neighbor> selected;
+  select_neighbors<L2Distance>(vectors.view(), candidates_of<L2Distance>(vectors), {5, 4}, selected);
+  REQUIRE(selected.size() == 4);
+  CHECK(selected[0].slot == 1);
+  CHECK(selected[1].slot == 2);
+  CHECK(selected[2].slot == 3);
+  CHECK(selected[3].slot == 6);
+}
+
 TEST_CASE("copies of the node are no reason to drop each other") {
   const Vectors vectors(Metric::kL2, 1, std::vector<float>(10, 5.0F));
   std::vector<Neighbor> selected;
-  select_neighbors<L2Distance>(vectors.view(), candidates_of<L2Distance>(vectors), 4, selected);
+  select_neighbors<L2Distance>(vectors.view(), candidates_of<L2Distance>(vectors), {4}, selected);
   CHECK(selected.size() == 4);
 }
 

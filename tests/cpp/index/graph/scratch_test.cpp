@@ -31,9 +31,9 @@ TEST_CASE("threads that take and give back never share a scratch") {
     threads.emplace_back([&, t] {
       for (int round = 0; round < 300; ++round) {
         const auto scratch = pool.take();
-        scratch->fresh.assign(10, static_cast<Slot>(t));
+        scratch->row.assign(10, static_cast<Slot>(t));
         std::this_thread::yield();
-        for (const Slot slot : scratch->fresh) shared += slot != t ? 1 : 0;
+        for (const Slot slot : scratch->row) shared += slot != t ? 1 : 0;
       }
     });
   }

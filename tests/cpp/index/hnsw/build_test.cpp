@@ -7,7 +7,6 @@
 #include "base/thread_pool.h"
 #include "core/distance.h"
 #include "index/hnsw/hnsw.h"
-#include "io/file.h"
 #include "temporary_folder.h"
 
 namespace vdb {
@@ -16,6 +15,7 @@ namespace {
 using testing::clustered_vectors;
 using testing::extend;
 using testing::kMetrics;
+using testing::read_file;
 using testing::recall;
 using testing::scan_all;
 using testing::search_graph;

@@ -99,6 +99,44 @@ TEST_CASE("saving, checking and measuring beside searches and a build do no harm
   CHECK(bad_snapshots == 0);
 }
 
+TEST_CASE("searches beside repairs and a growing graph find rows that live, nearest first") {
+  constexpr std::size_t kAhead = 600;  // rows before the first death
+  const Vectors vectors = clustered_vectors(Metric::kCosine, kRows, kDim, 1);
+  const Vectors queries = clustered_vectors(Metric::kCosine, 5, kDim, 2);
+  Hnsw graph({kDim, Metric::kCosine, 6, 30, 42});
+  testing::extend(graph, vectors.first(kAhead), 0);
+  std::atomic<std::size_t> dead{0};  // slots below have died, entry points first
+  std::atomic<bool> done{false};
+  std::atomic<std::size_t> wrong{0};
+  const auto read = [&] {
+    for (bool last = false; !last;) {
+      last = done;
+      const std::size_t covered = graph.covered();
+      const RowSet rows = RowSet::from_range(dead, covered, covered);
+      const VectorView view = vectors.first(covered);
+      const Answer answer = search_graph(graph, view, queries, {.rows = &rows}, {20, 40, 0, covered});
+      wrong += count_wrong(answer, view, queries, rows);
+    }
+  };
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) readers.emplace_back(read);
+  CancelToken token;
+  for (std::size_t n = kAhead; n <= kRows; n += 50) {
+    dead = (n - kAhead) / 2;
+    const RowSet alive = RowSet::from_range(dead, n, n);
+    testing::extend(graph, vectors.first(n), 0, &alive);
+    graph.repair(vectors.first(n), {&alive, 500, 0, &token});
+  }
+  const RowSet none = RowSet::none(kRows);
+  while (!graph.repair(vectors.view(), {&none, 500, 0, &token})) graph.check("here");
+  while (!graph.repair(vectors.view(), {&none, 500, 0, &token})) graph.check("here");
+  done = true;
+  for (auto& reader : readers) reader.join();
+  CHECK(wrong == 0);
+  CHECK(graph.nodes() == 0);
+  graph.check("here");
+}
+
 TEST_CASE("two extensions at once take turns") {
   const Vectors vectors = clustered_vectors(Metric::kL2, 600, kDim, 1);
   Hnsw graph({kDim, Metric::kL2, 6, 30, 42});

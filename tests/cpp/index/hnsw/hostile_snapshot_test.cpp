@@ -60,9 +60,9 @@ std::vector<T> copy(Bytes bytes) {
   return values;
 }
 
-Sections good_sections() {
+Sections good_sections(std::size_t rows = kRows) {
   const TemporaryFolder folder;
-  const Vectors vectors = testing::clustered_vectors(Metric::kL2, kRows, 3, 1);
+  const Vectors vectors = testing::clustered_vectors(Metric::kL2, rows, 3, 1);
   Hnsw graph({3, Metric::kL2, kM, 10, 5});
   testing::extend(graph, vectors.view());
   graph.save(folder.file("good"), {});
@@ -72,9 +72,7 @@ Sections good_sections() {
 }
 
 // The section a loader blames for the snapshot that `forge` makes of a good one; "" where it loads.
-std::string blamed(const std::function<void(Sections&)>& forge) {
-  static const Sections good = good_sections();
-  Sections forged = good;
+std::string blamed(Sections forged, const std::function<void(Sections&)>& forge) {
   forge(forged);
   const TemporaryFolder folder;
   write_container(folder.file("forged"), {}, forged.list());
@@ -85,6 +83,11 @@ std::string blamed(const std::function<void(Sections&)>& forge) {
     return error.damage.section;
   }
   return "";
+}
+
+std::string blamed(const std::function<void(Sections&)>& forge) {
+  static const Sections good = good_sections();
+  return blamed(good, forge);
 }
 
 TEST_CASE("the sections put together unchanged load") {
@@ -133,6 +136,20 @@ TEST_CASE("something behind the last neighbour is refused") {
         }) == "base");
 }
 
+TEST_CASE("a wrong edge is found in every part of a graph that several threads check") {
+  constexpr std::size_t kMany = 13'000;
+  const Sections good = good_sections(kMany);
+  CHECK(blamed(good, [](Sections&) {}) == "");
+  for (const std::size_t slot : {0U, 4095U, 4096U, 8191U, 12'287U, 12'288U, 12'999U}) {
+    const std::size_t row = slot * 2 * kM;
+    CHECK(blamed(good, [&](Sections& s) { s.base[row] = Slot{kMany}; }) == "base");
+    CHECK(blamed(good, [&](Sections& s) { s.base[row] = static_cast<Slot>(slot); }) == "base");
+    CHECK(blamed(good, [&](Sections& s) { s.base[row] = kAbsentSlot; }) == "base");
+  }
+  CHECK(blamed(good, [](Sections& s) { s.upper.front() = Slot{kMany}; }) == "upper");
+  CHECK(blamed(good, [](Sections& s) { s.upper.back() = Slot{kMany}; }) == "upper");
+}
+
 TEST_CASE("levels that do not fit the rows of the upper levels are refused") {
   CHECK(blamed([](Sections& s) { s.levels[s.first_on_level(0)] = 1; }) == "upper");
   CHECK(blamed([](Sections& s) { s.levels[s.first_on_level(1)] = 0; }) == "upper");
@@ -171,7 +188,7 @@ TEST_CASE("parameters out of range are refused") {
   CHECK(blamed([](Sections& s) { s.set(4, 100'001U); }) == "params");
   CHECK(blamed([](Sections& s) { s.set(8, 0U); }) == "params");
   CHECK(blamed([](Sections& s) { s.set(8, 65'536U); }) == "params");
-  CHECK(blamed([](Sections& s) { s.set(12, 3U); }) == "params");
+  CHECK(blamed([](Sections& s) { s.set(12, 4U); }) == "params");
   CHECK(blamed([](Sections& s) { s.set(12, 0xffffffffU); }) == "params");
 }
 

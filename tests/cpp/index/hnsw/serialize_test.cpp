@@ -5,7 +5,6 @@
 #include "answer.h"
 #include "base/error.h"
 #include "index/hnsw/hnsw.h"
-#include "io/file.h"
 #include "temporary_folder.h"
 
 namespace vdb {
@@ -16,6 +15,7 @@ using testing::clustered_vectors;
 using testing::extend;
 using testing::kMetrics;
 using testing::put_file;
+using testing::read_file;
 using testing::search_graph;
 using testing::TemporaryFolder;
 using testing::Vectors;
@@ -80,6 +80,32 @@ TEST_CASE("a loaded graph grows as the saved one would have") {
   graph.save(folder.file("a"), {});
   loaded->save(folder.file("b"), {});
   CHECK((read_file(folder.file("a")) == read_file(folder.file("b"))));
+}
+
+TEST_CASE("a loaded graph answers and grows when its snapshot is removed or replaced, and never changes it") {
+  const Vectors vectors = clustered_vectors(Metric::kL2, 900, 6, 1);
+  Hnsw graph({6, Metric::kL2, 5, 30, 77});
+  extend(graph, vectors.first(700));
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a");
+  graph.save(path, {});
+  const Content saved = read_file(path);
+  const auto kept = Hnsw::load(path);
+  const auto loaded = Hnsw::load(path);
+  extend(*kept, vectors.view());
+  CHECK(read_file(path) == saved);
+
+  put_file(folder.file("b"), Content(saved.size(), 0xff));
+  std::filesystem::rename(folder.file("b"), path);
+  CHECK_FALSE(loads(path));
+  std::filesystem::remove(path);
+  CHECK((search_graph(*loaded, vectors.first(700), vectors, {}, with_ef(20)) ==
+         search_graph(graph, vectors.first(700), vectors, {}, with_ef(20))));
+  extend(graph, vectors.view());
+  extend(*loaded, vectors.view());
+  graph.save(folder.file("c"), {});
+  loaded->save(folder.file("d"), {});
+  CHECK((read_file(folder.file("c")) == read_file(folder.file("d"))));
 }
 
 TEST_CASE("a search below a limit answers the same after loading") {

@@ -1,0 +1,67 @@
+"""Indexes on disk: a snapshot is of certain vectors and parameters and, for a metric in Python, of its function."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vdb.errors import Corrupted
+from vdb.index.build import load
+from vdb.metrics.custom import CustomMetric
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vdb.index.build import Built
+    from vdb.metrics.custom import AnyMetric
+    from vdb.storage.state import IndexRecord, TableState
+    from vdb.storage.store import Store
+
+_log = logging.getLogger(__name__)
+
+
+class Snapshots:
+    """The snapshots of one database."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def load(self, metric: AnyMetric, record: IndexRecord, state: TableState) -> Built | None:
+        """The index of the record's snapshot, None, with a warning in the log, where there is no usable one."""
+        if record.file is None:
+            return None
+        path = self._store.index_path(record.file)
+        if path is None:
+            _log.warning("index %s of table %s: its snapshot is missing; rebuilding it", record.name, record.table)
+            return None
+        try:
+            built = load(record, str(path))
+        except (Corrupted, OSError, MemoryError) as error:
+            _log.warning("index %s of table %s: %s; rebuilding it", record.name, record.table, error)
+            return None
+        if built.identity != self._identity(metric, record, state) or built.covered > state.next_slot:
+            of = "other vectors" if isinstance(metric, str) else "other vectors, or of another function as the metric"
+            _log.warning("index %s of table %s: %s is of %s; rebuilding it", record.name, record.table, path, of)
+            return None
+        return built
+
+    def save(self, built: Built, metric: AnyMetric, record: IndexRecord, state: TableState) -> IndexRecord:
+        """Save an index; its record with the new snapshot, still to be listed."""
+        covered = 0
+
+        def write(path: Path) -> None:
+            nonlocal covered
+            covered = built.covered
+            built.save(str(path), self._identity(metric, record, state))
+
+        file = self._store.save_index(write)
+        return replace(record, file=file, covers_slots=covered, covers_seq=self._store.state.seq)
+
+    def _identity(self, metric: AnyMetric, record: IndexRecord, state: TableState) -> bytes:
+        source = state.vectors[record.column].source.identity
+        parts = {"database": self._store.uuid, "vectors": source.file.hex, "kind": record.kind, **record.params}
+        if isinstance(metric, CustomMetric):
+            parts["digest"] = metric.digest
+        return json.dumps(parts, sort_keys=True).encode()

@@ -1,0 +1,1 @@
+"""Metrics beyond the built-in ones: distances written in Python, compiled, and known to a database by their names."""
