@@ -124,6 +124,8 @@ class HnswSearcher {
     SearchStats walked;
     const bool finished = scratch_->code_query.with_distance(codes_, in_code_space(query), [&](const auto& by_code) {
       const bool whole = find(by_code, how_.ef, walked);
+      const std::size_t surely = std::min(scratch_->neighbors.size(), batch_.k);
+      for (std::size_t i = 0; i < surely; ++i) distance.prefetch_row(scratch_->neighbors[i].slot);
       list_lower_bounds(by_code);
       return whole;
     });
