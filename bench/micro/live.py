@@ -100,7 +100,7 @@ def into_chromadb(
     """A chromadb collection, whose HNSW follows."""
     import chromadb
 
-    collection = chromadb.PersistentClient(str(folder)).create_collection("t", metadata={"hnsw:space": "ip"})
+    collection = chromadb.PersistentClient(str(folder)).create_collection("rows", metadata={"hnsw:space": "ip"})
 
     def insert(at: int, rows: datasets.FloatMatrix) -> None:
         collection.add(ids=[str(at + i) for i in range(len(rows))], embeddings=rows)
