@@ -55,9 +55,13 @@ class Adapter(ABC):
     def query(self, q: FloatVector, k: int) -> RowNumbers:
         """Row numbers of the k nearest of one (dim,) query, best first."""
 
-    @abstractmethod
     def query_batch(self, queries: FloatMatrix, k: int) -> RowNumbers:
-        """(nq, k) row numbers from one call."""
+        """(nq, k) row numbers, -1 where fewer were found; here of a peer that takes one query a call."""
+        found = np.full((len(queries), k), -1, np.int64)
+        for row, query in zip(found, queries, strict=True):
+            rows = self.query(query, k)
+            row[: len(rows)] = rows
+        return found
 
     @abstractmethod
     def memory_bytes(self) -> int:

@@ -41,9 +41,6 @@ class Lancedb(Adapter):
         search = self.table.search(q).nprobes(self.probes).refine_factor(REFINE).limit(k)
         return search.select(["id"]).to_arrow()["id"].to_numpy()
 
-    def query_batch(self, queries: FloatMatrix, k: int) -> RowNumbers:
-        return np.array([self.query(query, k) for query in queries])
-
     def memory_bytes(self) -> int:
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 

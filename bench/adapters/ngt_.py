@@ -33,13 +33,6 @@ class Ngt(Adapter):
     def query(self, q: FloatVector, k: int) -> RowNumbers:
         return np.array([row for row, _ in self.index.search(q, k, self.epsilon)])
 
-    def query_batch(self, queries: FloatMatrix, k: int) -> RowNumbers:
-        found = np.full((len(queries), k), -1)
-        for i, query in enumerate(queries):
-            rows = self.query(query, k)
-            found[i, : len(rows)] = rows
-        return found
-
     def memory_bytes(self) -> int:
         self.index.save()
         return sum(path.stat().st_size for path in (self.folder / "index").iterdir())

@@ -39,9 +39,6 @@ class Zvec(Adapter):
         query = zvec.Query("v", vector=q.tolist(), param=self.param)
         return np.array([int(doc.id) for doc in self.rows.query(query, topk=k)])
 
-    def query_batch(self, queries: FloatMatrix, k: int) -> RowNumbers:
-        return np.array([self.query(query, k) for query in queries])
-
     def memory_bytes(self) -> int:
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 

@@ -55,12 +55,14 @@ def papers(arxiv: Dataset) -> Iterator[vdb.Table]:
 
 
 def work(hits: vdb.Hits) -> float:
-    """Distances per query."""
-    return int(hits.explain().partition("distances ")[2].split()[0].replace(",", "")) / len(hits)
+    """Distances and estimates of distances per query."""
+    text = hits.explain()
+    counts = [text.partition(what)[2].split()[0] for what in ("distances ", "estimates ") if what in text]
+    return sum(int(count.replace(",", "")) for count in counts) / len(hits)
 
 
 def measured(table: vdb.Table, queries: np.ndarray, where: str | None = None, **how: object) -> tuple[float, float]:
-    """recall@10 and distances per query."""
+    """recall@10 and the work per query."""
     metric = table.list_indexes()[0].metric
     truth = table.search(queries, K, where=where, metric=metric, strategy="scan")
     found = table.search(queries, K, where=where, metric=metric, **how)  # type: ignore[arg-type]
@@ -119,7 +121,7 @@ def test_recall_survives_incremental_growth_and_deletes(blobs: tuple[np.ndarray,
         assert found >= 0.995
 
 
-@pytest.mark.parametrize(("ef", "floor", "ceiling"), [(10, 0.8, 330), (64, 0.975, 1050), (200, 0.993, 2350)])
+@pytest.mark.parametrize(("ef", "floor", "ceiling"), [(10, 0.79, 330), (64, 0.98, 1050), (200, 0.993, 2350)])
 def test_recall_of_real_papers_is_above_its_floor(
     papers: vdb.Table, arxiv: Dataset, ef: int, floor: float, ceiling: float
 ) -> None:
