@@ -85,6 +85,8 @@ comma := ,
 
 bench-smoke: $(VENV)/dev.stamp ## Every peer on a tiny set: shows that the bench works, not how fast anything is
 	$(BIN)/python bench/run.py smoke --out build/bench-smoke.json $(ARGS)
+	$(BIN)/python bench/run.py filtered_smoke --fresh --out build/bench-filtered-smoke.json $(ARGS)
+	$(BIN)/python bench/report.py build/bench-filtered-smoke.json --page > /dev/null
 
 bench: $(VENV)/dev.stamp ## The comparison with the peers on the real set (half an hour)
 	$(BIN)/python bench/run.py workloads/hnsw_100k.toml $(ARGS)

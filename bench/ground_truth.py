@@ -29,6 +29,7 @@ _BLOCK_QUERIES = 256  # with the rows above, a product of 16 MiB
 
 Metric = Literal["l2", "cosine", "ip"]
 Scores = npt.NDArray[np.float64]
+RowMasks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,13 @@ class GroundTruth:
     distances: Scores
 
 
-def exact_neighbors(vectors: FloatMatrix, queries: FloatMatrix, metric: Metric, k: int = DEPTH) -> GroundTruth:
-    """Scan (n, dim) `vectors` for the k nearest of each of (nq, dim) `queries`; no zero vectors under cosine."""
+def exact_neighbors(
+    vectors: FloatMatrix, queries: FloatMatrix, metric: Metric, k: int = DEPTH, allowed: RowMasks | None = None
+) -> GroundTruth:
+    """Scan (n, dim) `vectors` for the k nearest of each of (nq, dim) `queries`; no zero vectors under cosine.
+
+    `allowed`, (nq, n) bool, says which rows may be found for which query; None: all of them.
+    """
     if metric not in ("l2", "cosine", "ip"):
         raise ValueError(f"unknown metric {metric!r}; expected l2, cosine or ip")
     if k < 1 or vectors.shape[1] != queries.shape[1]:
@@ -54,27 +60,34 @@ def exact_neighbors(vectors: FloatMatrix, queries: FloatMatrix, metric: Metric, 
     bounds = _rounding_bounds(vectors, queries, metric)
     for begin in range(0, len(queries), _BLOCK_QUERIES):
         block = queries[begin : begin + _BLOCK_QUERIES]
-        candidates, edges = _propose(vectors, block, metric, k + _SPARE)
+        masks = None if allowed is None else allowed[begin : begin + _BLOCK_QUERIES]
+        candidates, edges = _propose(vectors, block, metric, k + _SPARE, masks)
         for i, query in enumerate(block, begin):
-            found, exact = _decide(vectors, query, metric, candidates[i - begin])
-            whole = len(found) == len(vectors)
+            proposed = candidates[i - begin]
+            if masks is not None:
+                proposed = proposed[masks[i - begin][proposed]]
+            found, exact = _decide(vectors, query, metric, proposed)
+            whole = len(found) == len(vectors) or edges[i - begin] == np.inf  # what is not allowed is infinitely far
             if not whole and exact[k - 1] + bounds[i] >= edges[i - begin]:
-                found, exact = _decide(vectors, query, metric, np.arange(len(vectors)))
+                every = np.arange(len(vectors)) if masks is None else np.flatnonzero(masks[i - begin])
+                found, exact = _decide(vectors, query, metric, every)
             count = min(k, len(found))
             rows[i, :count], distances[i, :count] = found[:count], exact[:count]
     return GroundTruth(rows, np.sqrt(np.maximum(distances, 0)) if metric == "l2" else distances)
 
 
-def cached(data: Dataset, metric: Metric, k: int = DEPTH) -> GroundTruth:
-    """`exact_neighbors`, kept in data/cache under a digest of the vectors, the queries, the metric and k."""
+def cached(data: Dataset, metric: Metric, k: int = DEPTH, allowed: RowMasks | None = None) -> GroundTruth:
+    """`exact_neighbors`, kept in data/cache under a digest of the vectors, queries, metric, k and allowed rows."""
     digest = hashlib.blake2b(f"{metric} {k} {data.vectors.shape} {data.queries.shape}".encode(), digest_size=8)
     for array in (data.vectors, data.queries):
         digest.update(np.ascontiguousarray(array).reshape(-1).data)
+    if allowed is not None:
+        digest.update(np.packbits(allowed, axis=1).data)
     path = CACHE / f"truth-{data.name}-{metric}-{digest.hexdigest()}.npz"
     if path.exists():
         with np.load(path) as stored:
             return GroundTruth(stored["rows"], stored["distances"])
-    truth = exact_neighbors(data.vectors, data.queries, metric, k)
+    truth = exact_neighbors(data.vectors, data.queries, metric, k, allowed)
     _store(path, truth)
     return truth
 
@@ -87,7 +100,7 @@ def _store(path: Path, truth: GroundTruth) -> None:
 
 
 def _propose(
-    vectors: FloatMatrix, queries: FloatMatrix, metric: Metric, count: int
+    vectors: FloatMatrix, queries: FloatMatrix, metric: Metric, count: int, allowed: RowMasks | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """Return the `count` best rows by float32 scores and the score at their edge, both per query."""
     best = np.empty((len(queries), 0), dtype=np.float32)
@@ -95,6 +108,8 @@ def _propose(
     for begin in _starts(vectors):
         block = vectors[begin : begin + _BLOCK_ROWS]
         scores = _float32_scores(block, queries, metric)
+        if allowed is not None:
+            scores[~allowed[:, begin : begin + len(block)]] = np.inf
         best = np.concatenate([best, scores], axis=1)
         numbers = np.arange(begin, begin + len(block), dtype=np.int64)
         rows = np.concatenate([rows, np.broadcast_to(numbers, scores.shape)], axis=1)

@@ -1,10 +1,14 @@
 """Tables of a result file, as Markdown: speed at the recall floors, ratios to the reference, build and memory.
 
-python bench/report.py bench/results/hnsw_100k.json
+    python bench/report.py bench/results/hnsw_100k.json
+    python bench/report.py bench/results/filtered_384.json --page
+
+The second draws the plots of a filtered result as PNG files and into one HTML page, both beside the result file.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -23,6 +27,10 @@ WAYS = {"single_qps": ("recall", "one query per call"), "batch_qps": ("batch_rec
 
 def text(result: dict[str, Any]) -> str:
     """Every table of a result, with the machine and the peers that were skipped."""
+    if is_filtered(result):
+        from bench.filtered import tables  # which takes `markdown` from here
+
+        return tables.text(result)
     plan, machine = result["workload"], result["machine"]
     lines = [*heading(plan, machine), "", *build_table(result)]
     for way, (_, title) in WAYS.items():
@@ -96,6 +104,39 @@ def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
+def is_filtered(result: dict[str, Any]) -> bool:
+    """Whether it is the result of a filtered workload."""
+    return result["workload"].get("kind") == "filtered"
+
+
+def write_page(result: dict[str, Any], path: Path) -> list[Path]:
+    """Draw a filtered result beside its file `path`: the PNG files and the HTML page that were written."""
+    from bench.filtered.page import page
+    from bench.filtered.plots import PLOTS, png
+
+    images = {name: png(plot(result)) for name, plot in PLOTS.items()}
+    written = []
+    for name, image in images.items():
+        written.append(path.with_name(f"{path.stem}_{name}.png"))
+        written[-1].write_bytes(image)
+    written.append(path.with_suffix(".html"))
+    written[-1].write_text(page(result, images), encoding="utf-8")
+    return written
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("results", nargs="+", type=Path, help="result files of bench/run.py")
+    parser.add_argument("--page", action="store_true", help="draw a filtered result as PNG files and an HTML page")
+    options = parser.parse_args(arguments)
+    for path in options.results:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        print(text(result))
+        if options.page and is_filtered(result):
+            print("".join(f"\nwritten to {written}" for written in write_page(result, path)))
+    return 0
+
+
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        print(text(json.loads(Path(argument).read_text(encoding="utf-8"))))
+    sys.exit(main())

@@ -3,7 +3,8 @@
     python bench/run.py workloads/hnsw_100k.toml --only vdb,hnswlib
 
 Each repetition visits every (effort, peer) pair once, so slow drift of the machine meets all peers alike. Writes
-bench/results/<workload>.json and prints the tables of bench/report.py.
+bench/results/<workload>.json and prints the tables of bench/report.py. A filtered workload (bench/filtered/) is written
+after every cell, and a run that was cut goes on where it was.
 """
 
 from __future__ import annotations
@@ -59,16 +60,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("workload", help="a TOML file, or its name below bench/workloads")
     parser.add_argument("--only", help="comma-separated peers; default: those of the workload")
     parser.add_argument("--out", type=Path, help="result file; default: bench/results/<workload>.json")
+    parser.add_argument("--fresh", action="store_true", help="of a filtered workload: forget what was measured before")
     options = parser.parse_args(arguments)
     try:
         plan = workload.read(workload.find(options.workload))
-        result = run(plan, options.only.split(",") if options.only else list(plan.peers))
+        names = options.only.split(",") if options.only else list(plan.peers)
+        out = options.out or RESULTS / f"{plan.name}.json"
+        if isinstance(plan, workload.FilteredWorkload):
+            from bench.filtered import measure  # which needs what the others do not
+
+            result = measure.run(plan, names, out, fresh=options.fresh)
+        else:
+            result = run(plan, names)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     except (ValueError, datasets.MissingDataset) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    out = options.out or RESULTS / f"{plan.name}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(report.text(result))
     print(f"\nwritten to {out}")
     return 0

@@ -38,6 +38,41 @@ class SearchPlan:
 
 
 @dataclass(frozen=True)
+class FilteredPlan:
+    """How the questions of every cell are asked; `seed` draws them.
+
+    `warm` more questions come before each sweep and are not measured. A setting whose questions take more than `cap_s`
+    is cut there, and no harder one of that sweep is tried, as none is beyond a recall of `enough`.
+    """
+
+    k: int
+    cells: tuple[str, ...]
+    repetitions: int
+    recall_floors: tuple[float, ...]
+    warm: int = 10
+    cap_s: float = 20.0
+    enough: float = 0.998
+    seed: int = 5
+
+
+@dataclass(frozen=True)
+class FilteredWorkload:
+    """A comparison of peers by filtered search.
+
+    `indexes` are those of vdb's table; `together` is how many peers are in memory at a time, 0 for all of them.
+    """
+
+    name: str
+    peers: tuple[str, ...]
+    together: int
+    data: DataChoice
+    index: GraphParams
+    indexes: tuple[str, ...]
+    build_threads: int
+    search: FilteredPlan
+
+
+@dataclass(frozen=True)
 class Workload:
     """A comparison of peers that share data, graph parameters and search plan."""
 
@@ -50,25 +85,47 @@ class Workload:
     search: SearchPlan
 
 
-def read(path: Path) -> Workload:
+def read(path: Path) -> Workload | FilteredWorkload:
     """Read a workload file; ValueError names the file and the key that is missing or unknown."""
+    alike = "hnsw_100k"
     try:
         with path.open("rb") as file:
             raw = tomllib.load(file)
-        index = dict(raw["index"])
-        return Workload(
-            name=raw["name"],
-            peers=tuple(raw["peers"]),
-            reference=raw["reference"],
-            data=_section(DataChoice, "data", raw["data"]),
-            build_threads=index.pop("build_threads"),
-            index=_section(GraphParams, "index", index),
-            search=_section(SearchPlan, "search", raw["search"]),
-        )
+        if raw.get("kind") == "filtered":
+            alike = "filtered_384"
+            return _filtered(raw)
+        return _unfiltered(raw)
     except KeyError as error:
-        raise ValueError(f"{path}: the key {error} is missing; compare bench/workloads/hnsw_100k.toml") from error
+        raise ValueError(f"{path}: the key {error} is missing; compare bench/workloads/{alike}.toml") from error
     except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _unfiltered(raw: dict[str, Any]) -> Workload:
+    index = dict(raw["index"])
+    return Workload(
+        name=raw["name"],
+        peers=tuple(raw["peers"]),
+        reference=raw["reference"],
+        data=_section(DataChoice, "data", raw["data"]),
+        build_threads=index.pop("build_threads"),
+        index=_section(GraphParams, "index", index),
+        search=_section(SearchPlan, "search", raw["search"]),
+    )
+
+
+def _filtered(raw: dict[str, Any]) -> FilteredWorkload:
+    index = dict(raw["index"])
+    return FilteredWorkload(
+        name=raw["name"],
+        peers=tuple(raw["peers"]),
+        together=raw["together"],
+        data=_section(DataChoice, "data", raw["data"]),
+        build_threads=index.pop("build_threads"),
+        indexes=tuple(index.pop("vdb")),
+        index=_section(GraphParams, "index", index),
+        search=_section(FilteredPlan, "search", raw["search"]),
+    )
 
 
 def find(name: str) -> Path:

@@ -30,6 +30,16 @@ def arxiv() -> datasets.Dataset:
         pytest.skip(str(reason))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def pinned_machine() -> Iterator[None]:
+    """Plans by what machines are expected to take, not by what this one does: the same plans everywhere."""
+    from vdb.index import machine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "measured", lambda timed, guess: guess)
+        yield
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20_250_721)

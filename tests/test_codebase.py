@@ -23,6 +23,7 @@ PYTHON_LAYERS = (
     {"arrays"},
     {"metrics"},
     {"storage"},
+    {"attributes"},
     {"index"},
     {"query"},
     {"sql"},

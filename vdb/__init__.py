@@ -9,6 +9,7 @@ A write takes the mirror path: rows -> Batch -> vector file -> one DuckDB commit
 the two nouns; ARCHITECTURE.md has the layers.
 """
 
+from vdb.attributes.spec import Attribute
 from vdb.database import Database, connect
 from vdb.errors import (
     AlreadyExists,
@@ -27,7 +28,10 @@ from vdb.errors import (
     PredicateError,
     VdbError,
 )
+from vdb.index.acorn import ACORN
 from vdb.index.info import IndexInfo
+from vdb.index.label_spec import Label
+from vdb.index.range_spec import Range
 from vdb.index.recall import RecallCurve
 from vdb.index.spec import HNSW, Flat
 from vdb.metrics.custom import CustomMetric, metric
@@ -39,8 +43,10 @@ from vdb.table import Table
 __version__ = "0.1.0"
 
 __all__ = [
+    "ACORN",
     "HNSW",
     "AlreadyExists",
+    "Attribute",
     "Cancelled",
     "CommitOutcomeUnknown",
     "Compaction",
@@ -55,11 +61,13 @@ __all__ = [
     "IndexInfo",
     "InvalidArgument",
     "InvalidState",
+    "Label",
     "Locked",
     "MetadataLost",
     "MetricError",
     "NotFound",
     "PredicateError",
+    "Range",
     "RecallCurve",
     "RecallReport",
     "Rows",

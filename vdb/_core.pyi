@@ -1,6 +1,6 @@
-"""The compiled core: row sets, exact scan, codes, HNSW. It knows slots and stored values, never SQL or row ids."""
+"""The compiled core: row sets, exact scan, codes, graphs. It knows slots and stored values, never SQL or row ids."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, final
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 _F32: TypeAlias = npt.NDArray[np.float32]
 _U16: TypeAlias = npt.NDArray[np.uint16]
 _U32: TypeAlias = npt.NDArray[np.uint32]
+_I64: TypeAlias = npt.NDArray[np.int64]
 # Stored values, C-contiguous: float32, float16, int8, or uint16 for the bits of bfloat16, which numpy lacks.
 _Stored: TypeAlias = npt.NDArray[np.float32 | np.float16 | np.int8 | np.uint16]
 
@@ -60,6 +61,24 @@ class RowSet:
         """Ascending."""
 
 @final
+class SortedSlots:
+    """Slots in the order of their keys, immutable: a sorted column, or the inverted lists of its values."""
+
+    def __init__(self, keys: _I64, slots: _U32, size: int) -> None:
+        """slots[i] has keys[i]; keys ascend, slots are below `size` and may repeat. InvalidArgument otherwise."""
+    def between(self, low: int, high: int, size: int) -> RowSet:
+        """The slots with a key from `low` to `high`, both included, over `size` slots, no fewer than before."""
+    def any_of(self, keys: _I64, size: int) -> RowSet:
+        """The slots with one of `keys`, in any order."""
+    def count_between(self, low: int, high: int) -> int:
+        """How many keys are from `low` to `high`."""
+    def keys(self) -> _I64: ...
+    def slots(self) -> _U32: ...
+    def __len__(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int: ...
+
+@final
 class SearchStats:
     """What a call did, summed over its queries."""
 
@@ -69,7 +88,13 @@ class SearchStats:
     def estimates(self) -> int:
         """Distances estimated from codes."""
     @property
+    def refined(self) -> int:
+        """Of the estimates, those by all bits of a code for rows that its signs had left among the nearest."""
+    @property
     def hops(self) -> int: ...
+    @property
+    def tests(self) -> int:
+        """Slots that walks looked up in a row set."""
     @property
     def unfinished(self) -> _U32:
         """The numbers of the queries that a walk left short of k, or whose distance budget ended it."""
@@ -206,7 +231,8 @@ class Codes:
         """Top k as `scan` returns it, reading vectors only where the codes leave a doubt.
 
         The same answer where `guaranteed`; otherwise rows whose estimate was too far off may be missing. Slots that
-        are not covered are measured by vector.
+        are not covered are measured by vector, and so are all of up to 32 rows by codes of rabitq, which are read in
+        stages: the signs of all allowed rows first.
         """
     @property
     def covered(self) -> int: ...
@@ -247,8 +273,13 @@ class Hnsw:
         codes: str | None = None,
         bits: int = 0,
         packed: bool = False,
+        gamma: int = 0,
+        M_beta: int = 0,
     ) -> None:
         """`codes` is what walks read instead of the vectors: sq8, or rabitq with `bits` 1 to 8. None: the vectors.
+
+        With `gamma`, from 1, the edges are those of ACORN (Patel et al., SIGMOD 2024): up to gamma * M of a node on the
+        upper levels, `M_beta` (1 to gamma * M) and 3M/2 on level 0, chosen for searches under any filter.
 
         With `packed`, which needs codes too, each node of level 0 holds 1-bit codes of its neighbours (SymphonyQG);
         walks that are allowed half of the rows or more read those.
@@ -296,19 +327,56 @@ class Hnsw:
         queries: _Stored,
         k: int,
         ef: int,
-        rows: RowSet | None = None,
+        allowed: RowSet | None = None,
         pool: int = 0,
         budget: int = 0,
         limit: int | None = None,
         threads: int = 1,
+        arm: str = "plain",
+        seeds: _U32 | None = None,
     ) -> tuple[_U32, _F32, SearchStats]:
         """Approximate top k among the allowed slots, as `scan` returns them.
 
         Distances are exact: what a walk by codes found is measured on the vectors, the most promising first.
 
-        `ef` is the number of allowed candidates kept (at least k + 1 is used), `pool` the number of nodes kept for
-        navigation (at least ef is used; widen it by 1/selectivity), `budget` the distances or estimates after which a
-        query stops (0: none). Only slots below `limit` (default: all covered ones) are searched.
+        `ef` is the number of allowed candidates kept (at least k + 1 is used), `budget` the steps after which a query
+        stops (0: none): a step is a distance, an estimate or 16 bit tests. A query it ended, or one with fewer than k
+        rows, is in `stats.unfinished`; what was found of it is in the answer. Only slots below `limit` (default: all
+        covered ones) are searched.
+
+        `arm` says how a walk goes by the filter; all are the same without one:
+
+        - "plain": through every node. `pool` is the number of nodes kept for navigation (at least ef is used; widen it
+          by 1/selectivity).
+        - "adaptive": through allowed nodes, looking around each as far as the share of its neighbours that are allowed
+          asks for (NaviX: Sehgal and Salihoglu, VLDB 2025), over other nodes where the allowed ones fall apart.
+        - "two_hop": through allowed nodes, by the neighbours of all neighbours (ACORN-1: Patel et al., SIGMOD 2024).
+        - "acorn": through allowed nodes from the top level on, as published with a graph with gamma, which it needs
+          (ACORN-gamma: Patel et al., SIGMOD 2024).
+        - "post": as if every node were allowed, first with `pool` nodes and then twice as many each time, until `ef`
+          of them are, or the graph is at its end.
+
+        `seeds` (nq, s), padded with ABSENT_SLOT, are allowed slots to start from besides the entry point; others count
+        for nothing, and all do with "post". InvalidArgument for another shape, for seeds without `allowed`, and for an
+        unknown arm.
+        """
+    def scan(
+        self,
+        view: VectorView,
+        queries: _Stored,
+        k: int,
+        allowed: RowSet | None = None,
+        begin: int = 0,
+        threads: int = 1,
+        slots: _U32 | None = None,
+    ) -> tuple[_U32, _F32, SearchStats]:
+        """Top k over the allowed slots in [begin, view.n) by the codes of the graph, as `Codes.scan` does it.
+
+        Distances are exact. All nearest are found by codes of sq8 and by vector where the graph has no codes; codes of
+        rabitq miss one in a hundred or so. With `slots`, a list for each query, (nq, width) padded with ABSENT_SLOT
+        and without repetition, those are scanned instead: the rows of some cells, say.
+
+        InvalidArgument for `slots` beside `allowed`, of another number of queries, or not below view.n.
         """
     @property
     def covered(self) -> int: ...
@@ -322,6 +390,10 @@ class Hnsw:
     def M(self) -> int: ...
     @property
     def ef_construction(self) -> int: ...
+    @property
+    def gamma(self) -> int: ...
+    @property
+    def M_beta(self) -> int: ...
     @property
     def codes(self) -> str | None: ...
     @property
@@ -339,3 +411,219 @@ class Hnsw:
     def check(self) -> None:
         """Verify every graph invariant; Corrupted names the first broken one."""
     def neighbors(self, slot: int, level: int = 0) -> _U32: ...
+
+@final
+class Population:
+    """The allowed rows of one RowSet by cell."""
+
+    def seeds(self, view: VectorView, queries: _Stored, s: int, threads: int = 1) -> tuple[_U32, _F32]:
+        """For each query the allowed rows of the cells nearest to it: ((nq, s) slots, (nq,) density).
+
+        Cell after cell until there are `s`; fewer, padded with ABSENT_SLOT, where there are no more or where many cells
+        had none. Rows that came after the cells were extended are not among them. Where fewer than one row in 64 but
+        more than 16,384 are allowed, they are of a sample of as many.
+
+        The density is the share of the allowed among the rows of the nearest cells, which hold one row in 64 or more:
+        above the share of the allowed in the table where a filter goes along with the query, below where it goes
+        against it. Rows that died count until the cells are made anew.
+
+        InvalidArgument for vectors of another dimension or metric.
+        """
+
+@final
+class Cells:
+    """The vectors of a column in cells of k-means, by which allowed rows near a query are found."""
+
+    def __init__(self, dim: int, metric: str, n: int = 0, seed: int = 42) -> None:
+        """`n` is the number of cells, up to 65,535; 0: 1.5 for each root of the rows. InvalidArgument for custom."""
+    def extend(self, view: VectorView, rows: RowSet | None = None, threads: int = 0) -> None:
+        """Place the allowed slots in [covered, view.n); `covered` becomes view.n. Safe beside searches.
+
+        Centroids are found first, and anew, placing every slot again, once there are four times the rows.
+
+        Cancelled or KeyboardInterrupt leaves the cells as they were.
+        """
+    def population(self, allowed: RowSet) -> Population:
+        """The rows of `allowed` by cell, as placed now; no cost where one row in 64 or more is allowed."""
+    @property
+    def covered(self) -> int: ...
+    @property
+    def count(self) -> int:
+        """Cells; 0 before there was a row to place."""
+    @property
+    def memory_bytes(self) -> int: ...
+
+@final
+class RangeGraph:
+    """Layered-window graph (WoW, SIGMOD 2026) over the slots of one vector column, ranked by a key each.
+
+    Layer l links rows at most 4**l * 64 ranks apart: a walk within a range of keys finds edges that stay inside it.
+    """
+
+    def __init__(self, dim: int, metric: str, M: int = 16, ef_construction: int = 200, seed: int = 42) -> None: ...
+    @staticmethod
+    def load(path: str) -> RangeGraph:
+        """Map a snapshot; Corrupted or FormatVersionError where any byte is not as saved.
+
+        The file may be removed or replaced afterwards, but never changed in place while the result lives.
+        """
+    def save(self, path: str, identity: bytes) -> int:
+        """Write and flush a snapshot; returns its length in bytes. `identity` is stored and returned by load."""
+    @property
+    def identity(self) -> bytes: ...
+    def extend(
+        self,
+        view: VectorView,
+        rows: RowSet | None,
+        threads: int,
+        progress: Callable[[int, int], None] | None,
+        keys: _I64,
+        codes: Hnsw | None = None,
+    ) -> None:
+        """Insert the rows that are not in the graph, and again those whose key has changed; `covered` becomes view.n.
+
+        `keys` is (view.n,) int64, read for the slots in `rows` (None: all). Rows that are in the graph and no longer in
+        `rows` stay, as waypoints. Walks read the codes of `codes`, a graph of the same column and metric, where they
+        cover the view. Safe beside searches.
+
+        Cancelled or KeyboardInterrupt leaves a valid graph that covers what it did; the next call goes on.
+        """
+    def search(
+        self,
+        view: VectorView,
+        queries: _Stored,
+        k: int,
+        ef: int,
+        low: int,
+        high: int,
+        allowed: RowSet | None = None,
+        pool: int = 0,
+        budget: int = 0,
+        limit: int | None = None,
+        threads: int = 1,
+        codes: Hnsw | None = None,
+    ) -> tuple[_U32, _F32, SearchStats]:
+        """Approximate top k among the rows with low <= key <= high, as `scan` returns them.
+
+        `allowed` are rows of that range: those that may be returned, where a predicate says more or a row of the range
+        is dead. None: every row of it that is in the graph. Other arguments as for `Hnsw.search`, but a `pool` of 0 is
+        widened where few rows of the range are allowed. A range of at most `ef` or 128 rows is measured row by row.
+        """
+    @property
+    def covered(self) -> int: ...
+    @property
+    def size(self) -> int: ...  # rows in the graph, dead ones among them
+    @property
+    def layers(self) -> int: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def M(self) -> int: ...
+    @property
+    def ef_construction(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int:
+        """Of the edges, the keys and their order, with the room to grow."""
+    def check(self) -> None:
+        """Verify every edge; Corrupted names the first broken one."""
+    def neighbors(self, slot: int, layer: int = 0) -> _U32: ...
+
+@final
+class LabelGraph:
+    """Overlays: for each label that many slots have, a graph of those alone, edges over the vectors of one column."""
+
+    def __init__(
+        self,
+        dim: int,
+        metric: str,
+        M: int = 16,
+        ef_construction: int = 200,
+        seed: int = 42,
+        min_rows: int = 1000,
+    ) -> None:
+        """`min_rows` is how many slots have a label before it gets an overlay; it loses it below half of that.
+
+        A label that more than three quarters of the allowed slots have gets none: there a walk of a graph of all of
+        them does nearly as well.
+        """
+    @staticmethod
+    def load(path: str) -> LabelGraph:
+        """Map a snapshot; Corrupted or FormatVersionError where any byte is not as saved.
+
+        Labels may be numbered anew since it was saved: extend it before it is searched. It finds out by the slots of
+        an overlay which label that is now. The file may be removed or replaced afterwards, but never changed in place.
+        """
+    def save(self, path: str, identity: bytes) -> int:
+        """Write and flush a snapshot; returns its length in bytes. `identity` is stored and returned by load."""
+    @property
+    def identity(self) -> bytes: ...
+    def extend(
+        self,
+        view: VectorView,
+        rows: RowSet | None,
+        threads: int,
+        progress: Callable[[int, int], None] | None,
+        offsets: _U32 | npt.NDArray[np.uint64],
+        labels: _U32,
+        codes: Hnsw | None = None,
+    ) -> None:
+        """Make the overlays hold the labels of all allowed slots; `covered` becomes view.n. Safe beside searches.
+
+        The labels of slot i are `labels[offsets[i]:offsets[i + 1]]`, for every slot of the view, covered or not, so
+        labels may change: slots that died or lost a label stay in its overlay, as nodes to walk through, until they
+        are more than a third of it; then it is made anew. Walks read the codes of `codes` where it has some and they
+        cover the view. `progress` counts labels of slots. The same seed and calls give the same overlays for any
+        number of threads.
+
+        Cancelled or KeyboardInterrupt leaves overlays that can be searched; the next call goes on.
+        InvalidArgument where the offsets are not (view.n + 1,) and rising from 0 to the number of labels.
+        """
+    def search(
+        self,
+        view: VectorView,
+        queries: _Stored,
+        k: int,
+        ef: int,
+        label_ids: Sequence[int] | _U32,
+        allowed: RowSet | None = None,
+        pool: int = 0,
+        budget: int = 0,
+        limit: int | None = None,
+        threads: int = 1,
+        codes: Hnsw | None = None,
+    ) -> tuple[_U32, _F32, SearchStats]:
+        """Approximate top k among the allowed slots that have any of the labels, as `scan` returns them.
+
+        Each overlay is walked and the nearest of all are kept, every slot once; distances are exact. Where a label has
+        no overlay every query is unfinished. Without `allowed`, nodes that died or lost the label are found too: leave
+        it out only where as many slots match as `count(label)` says. `ef`, `pool`, `budget` (of a query, over all its
+        walks) and `limit` are those of `Hnsw.search`; widen `pool` by count(label) / allowed.count for a conjunction.
+        """
+    def has(self, label: int) -> bool: ...
+    def count(self, label: int) -> int:
+        """Nodes of the label's overlay, 0 where it has none. They include every slot with the label up to covered."""
+    @property
+    def labels(self) -> _U32:
+        """Labels that have an overlay, ascending."""
+    @property
+    def covered(self) -> int: ...
+    @property
+    def size(self) -> int: ...  # nodes of all overlays
+    @property
+    def dim(self) -> int: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def M(self) -> int: ...
+    @property
+    def ef_construction(self) -> int: ...
+    @property
+    def min_rows(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int:
+        """Of the edges, with the room to grow."""
+    def check(self) -> None:
+        """Verify every invariant; Corrupted names the first broken one."""
+    def neighbors(self, label: int, slot: int) -> _U32: ...

@@ -6,7 +6,7 @@ Everything else in vdb may rely on that form. A refusal names the column and the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -328,3 +328,18 @@ def _wrong_row(row: int, array: npt.NDArray[Any], column: _Column) -> DimensionM
 def _not_lists(kind: object, column: _Column) -> InvalidArgument:
     what = column.what
     return InvalidArgument(f"{what} holds {kind} values, not lists of numbers.\n  Fix: pass lists or a numpy array.")
+
+
+def as_keys(ids: Any) -> tuple[Any, bool]:
+    """The ids as a flat sequence, and whether the caller gave a single one; InvalidArgument where they are nested."""
+    if isinstance(ids, (str, bytes)):
+        return [ids], True
+    if not isinstance(ids, (Sequence, np.ndarray)) and isinstance(ids, Iterable) and not hasattr(ids, "__array__"):
+        ids = list(ids)
+    try:
+        dimensions = np.ndim(ids)
+    except ValueError:  # ragged
+        dimensions = 2
+    if dimensions > 1:
+        raise InvalidArgument("ids are nested.\n  Fix: pass one id, or a flat list of them.")
+    return ([ids], True) if dimensions == 0 else (ids, False)

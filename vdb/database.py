@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from vdb.attributes.keeper import Attributes
 from vdb.errors import InvalidArgument, InvalidState, VdbError
 from vdb.index.manager import IndexManager
 from vdb.index.spec import check_integer, check_name
 from vdb.query.execute import Executor
+from vdb.query.resolve import Resolver
 from vdb.storage.batch import make_batch
 from vdb.storage.compact import Compaction, is_worthwhile
 from vdb.storage.infer import infer_schema
@@ -89,8 +91,10 @@ class Database:
 
     def __init__(self, store: Store, threads: int = 0) -> None:
         self.store = store
-        self.indexes = IndexManager(store, threads)
-        self.executor = Executor(store, self.indexes, threads)
+        self.attributes = Attributes(store)
+        self.indexes = IndexManager(store, self.attributes, threads)
+        self.resolver = Resolver(store, self.attributes)
+        self.executor = Executor(store, self.indexes, self.resolver, threads)
         self._failed_with: dict[int, int] = {}  # dead slots of a table, by id, when compacting it failed
 
     @property
@@ -219,6 +223,7 @@ class Database:
         except BaseException:
             self.indexes.discard(before)
             raise
+        self.attributes.follow(table)
         self.indexes.follow(table)
         self.executor.forget_older()
         return done
@@ -228,6 +233,7 @@ class Database:
 
         The commit stands whatever happens here: what cannot be compacted is logged and left until more has died.
         """
+        self.attributes.follow(*tables)
         self.indexes.follow(*tables)
         for state in [self.store.state.tables.get(name) for name in tables]:
             if state is not None and self._is_due(state):

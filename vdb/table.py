@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from vdb import _core
-from vdb.arrays import as_matrix
+from vdb.arrays import as_keys, as_matrix
+from vdb.attributes.spec import Attribute
 from vdb.dtypes import zero_rows
 from vdb.errors import InvalidArgument, NotFound, VdbError
+from vdb.index.build import SPECS
+from vdb.index.info import IndexInfo
 from vdb.index.measure import SAMPLE, SAMPLE_SEED, Vectors, made_queries
-from vdb.index.spec import HNSW, Flat, check_name, check_option
+from vdb.index.spec import HNSW, check_name, check_option
 from vdb.query.parse import parse_predicate
 from vdb.query.request import SearchOptions, choose_column, make_request, parse_where, shown_columns
 from vdb.query.result import Hits, Rows
 from vdb.storage.batch import make_batch
+from vdb.storage.state import ATTRIBUTE_KIND
 from vdb.types import TableSchema, VectorColumn
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from vdb.database import Database
-    from vdb.index.info import IndexInfo
     from vdb.index.spec import Spec
     from vdb.metrics.custom import AnyMetric
     from vdb.query.accuracy import RecallReport
     from vdb.storage.compact import Compaction
-    from vdb.storage.state import TableState
+    from vdb.storage.state import IndexRecord, TableState
     from vdb.types import StoredMatrix
 
 
@@ -126,7 +129,7 @@ class Table:
             predicate = parse_predicate(_demanded(where, "delete"), params, self.schema)
         else:
             parse_where(None, params, self.schema)
-            keys, _ = _as_keys(ids)
+            keys, _ = as_keys(ids)
         with self._database.writing(self._name) as transaction:
             if ids is None:
                 slots = transaction.slots(self._name, predicate)
@@ -141,7 +144,7 @@ class Table:
         there is no such row.
         """
         columns = shown_columns(self.schema, select)
-        keys, single = _as_keys(ids)
+        keys, single = as_keys(ids)
         with self._database.store.read() as session:
             slots = session.slots_of_keys(self._name, keys)
             state = session.state.table(self._name)
@@ -157,7 +160,7 @@ class Table:
         predicate = parse_where(where, params, self.schema)
         if predicate is None:
             return len(self)
-        return len(self._database.store.matching(self._name, predicate)[1])
+        return self._database.resolver.resolve(predicate, self._state).rows.count
 
     def search(
         self,
@@ -199,8 +202,10 @@ class Table:
             In place of `ef_search`: the share of the true neighbours to find on average, above 0 and at most 1. A curve
             measured on the table's vectors (`list_indexes()`) gives the effort (`hits.explain()`). Where it does not
             reach that far, as at 1.0, and without an index, the scan is exact. With `where` it is an estimate.
-        strategy : {"auto", "scan", "graph", "post"}
-            "auto" chooses by the number of matching rows; the others force one, and raise where it cannot run.
+        strategy : {"auto", "scan", "codes", "graph", "post", "acorn", "range", "label"}
+            "auto" takes the cheapest that finds 95 of 100 neighbours or more. The others force one, and raise where it
+            cannot run: "scan" is exact, "codes" scans the codes of a graph, "graph" walks one among the matching rows,
+            "post" walks past the predicate, and the last three need an `ACORN`, `Range` or `Label` index.
 
         Returns
         -------
@@ -273,37 +278,50 @@ class Table:
     def create_index(
         self,
         column: str | None = None,
-        spec: Spec | None = None,
+        spec: Spec | Attribute | None = None,
         *,
         name: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> IndexInfo:
-        """Build an index over a vector column.
+        """Build an index over a vector column, or one for predicates over an attribute column.
 
         Parameters
         ----------
         column : str, optional
-            Needed where the table has several vector columns.
-        spec : HNSW or Flat, optional
+            Needed where the table has several vector columns, and for an attribute.
+        spec : HNSW, ACORN, Flat, Range, Label or Attribute, optional
             `HNSW()` by default.
         name : str, optional
             `<table>_<column>_<kind>` by default.
         progress : callable, optional
             Called with rows done and rows in all.
         """
+        if isinstance(spec, Attribute):
+            record = self._database.attributes.create(self._name, check_name("the column to index", column), name)
+            return self._info(record)
         chosen = choose_column(self.schema, column).name
-        if spec is not None and not isinstance(spec, (HNSW, Flat)):
-            raise InvalidArgument(f"an index is described by vdb.HNSW(...) or vdb.Flat(...), got {spec!r}.")
+        if spec is not None and not isinstance(spec, SPECS):
+            known = ", ".join(f"vdb.{kind.__name__}(...)" for kind in (*SPECS, Attribute))
+            raise InvalidArgument(f"an index is described by one of {known}, got {spec!r}.\n  Fix: pass one of them.")
         record = self._database.indexes.create(self._name, chosen, spec or HNSW(), name, progress)
-        return self._database.indexes.info(self._name, record.name)
+        return self._info(record)
 
     def drop_index(self, name: str) -> None:
         """Drop an index; NotFound where there is none of that name. Searches then scan."""
-        self._database.indexes.drop(self._name, name)
+        if name in self._state.attribute_indexes:
+            self._database.attributes.drop(self._name, name)
+        else:
+            self._database.indexes.drop(self._name, name)
 
     def list_indexes(self) -> list[IndexInfo]:
         """Return the indexes of the table."""
-        return [self._database.indexes.info(self._name, name) for name in self._state.indexes]
+        return [self._info(record) for record in self._state.all_indexes.values()]
+
+    def _info(self, record: IndexRecord) -> IndexInfo:
+        if record.kind != ATTRIBUTE_KIND:
+            return self._database.indexes.info(self._name, record.name)
+        covered, memory_bytes = self._database.attributes.size_of(record)
+        return IndexInfo(record.name, record.column, record.kind, "", {}, covered, memory_bytes)
 
     def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
         """Give back the room of deleted and replaced rows, in one commit.
@@ -368,21 +386,6 @@ def _one_vector(schema: TableSchema, column: VectorColumn, value: Any) -> Stored
         )
     vector: StoredMatrix = rows[0]
     return vector
-
-
-def _as_keys(ids: Any) -> tuple[Any, bool]:
-    """The ids as a flat sequence, and whether the caller gave a single one."""
-    if isinstance(ids, (str, bytes)):
-        return [ids], True
-    if not isinstance(ids, (Sequence, np.ndarray)) and isinstance(ids, Iterable) and not hasattr(ids, "__array__"):
-        ids = list(ids)
-    try:
-        dimensions = np.ndim(ids)
-    except ValueError:  # ragged
-        dimensions = 2
-    if dimensions > 1:
-        raise InvalidArgument("ids are nested.\n  Fix: pass one id, or a flat list of them.")
-    return ([ids], True) if dimensions == 0 else (ids, False)
 
 
 def _found(slots: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -129,8 +129,12 @@ class TableSchema:
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A boolean SQL expression over one table's columns, confined and re-rendered, with the values it binds."""
+    """A boolean SQL expression over one table's columns, confined and re-rendered, with the values it binds.
+
+    `condition` is what it asks, for the layer that made it (`vdb.query.condition`); None: only DuckDB knows.
+    """
 
     sql: str
     parameters: tuple[object, ...] | dict[str, object]
     columns: frozenset[str]
+    condition: Any = field(default=None, compare=False, repr=False)

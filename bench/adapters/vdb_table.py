@@ -25,7 +25,8 @@ class VdbTable(Adapter):
             bits=self.params.bits or None,
         )
         self.table.create_index("embedding", spec)
-        self.db.executor = Executor(self.db.store, self.db.indexes, threads=1)  # one search thread, as every peer
+        # One search thread, as every peer.
+        self.db.executor = Executor(self.db.store, self.db.indexes, self.db.resolver, threads=1)
         self.vector_bytes = vectors.nbytes
 
     def set_effort(self, ef: int) -> None:

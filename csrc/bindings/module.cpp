@@ -9,6 +9,9 @@ PYBIND11_MODULE(_core, module) {
   vdb::bindings::register_vectors(module);
   vdb::bindings::register_codes(module);
   vdb::bindings::register_hnsw(module);
+  vdb::bindings::register_cells(module);
+  vdb::bindings::register_range(module);
+  vdb::bindings::register_label(module);
   vdb::bindings::register_testing(module);
   vdb::bindings::register_runs(module);
 }

@@ -10,6 +10,9 @@ void register_row_set(pybind11::module_& module);
 void register_vectors(pybind11::module_& module);
 void register_codes(pybind11::module_& module);
 void register_hnsw(pybind11::module_& module);
+void register_cells(pybind11::module_& module);  // after register_hnsw
+void register_range(pybind11::module_& module);
+void register_label(pybind11::module_& module);  // after register_hnsw
 void register_testing(pybind11::module_& module);
 void register_runs(pybind11::module_& module);  // after register_testing
 

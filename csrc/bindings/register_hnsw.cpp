@@ -19,10 +19,17 @@ struct CodeArgs {
   bool packed;
 };
 
-std::unique_ptr<Hnsw> make(HnswParams params, const CodeArgs& codes) {
+struct AcornArgs {
+  std::size_t gamma;
+  std::size_t m_beta;
+};
+
+std::unique_ptr<Hnsw> make(HnswParams params, const CodeArgs& codes, const AcornArgs& acorn) {
   if (codes.kind) params.codes = parse_codec_kind(*codes.kind);
   params.code_bits = codes.bits;
   params.packed = codes.packed;
+  params.gamma = acorn.gamma;
+  params.m_beta = acorn.m_beta;
   return std::make_unique<Hnsw>(params);
 }
 
@@ -67,9 +74,27 @@ std::unique_ptr<Hnsw> renumbered(Hnsw& graph, const Array<Slot>& new_slot_of, st
 struct SearchArgs {
   std::size_t k;
   HnswSearch how;
-  const RowSet* rows;
+  const RowSet* allowed;
   std::size_t threads;
+  std::string arm;
+  std::optional<Array<Slot>> seeds;
 };
+
+Arm parse_arm(const std::string& name) {
+  if (name == "plain") return Arm::kPlain;
+  if (name == "adaptive") return Arm::kAdaptive;
+  if (name == "two_hop") return Arm::kTwoHop;
+  if (name == "acorn") return Arm::kAcorn;
+  VDB_CHECK(name == "post", "arm '" + name + "' is unknown: expected plain, adaptive, two_hop, acorn or post");
+  return Arm::kPost;
+}
+
+Seeds seeds_of(const std::optional<Array<Slot>>& array, std::size_t nq) {
+  if (!array) return {};
+  VDB_CHECK(array->ndim() == 2 && static_cast<std::size_t>(array->shape(0)) == nq,
+            "seeds must be (nq, s), a row for each of the " + std::to_string(nq) + " queries, padded with ABSENT_SLOT");
+  return {array->data(), static_cast<std::size_t>(array->shape(1))};
+}
 
 // Without the GIL: a running extend() holds the lock this waits for and needs the GIL to report progress.
 Array<Slot> neighbors(Hnsw& graph, Slot slot, std::size_t level) {
@@ -82,13 +107,16 @@ Array<Slot> neighbors(Hnsw& graph, Slot slot, std::size_t level) {
 }
 
 py::tuple search(Hnsw& graph, const OwnedView& owned, const py::array& queries, const SearchArgs& args) {
-  QueryBatch batch = query_batch(owned, queries, args.k, args.rows, args.threads);
+  QueryBatch batch = query_batch(owned, queries, args.k, args.allowed, args.threads);
+  HnswSearch how = args.how;
+  how.arm = parse_arm(args.arm);
+  how.seeds = seeds_of(args.seeds, batch.nq);
   AnswerArrays answers(batch.nq, args.k);
   SearchStats stats;
   const CallView call(owned);
   run_interruptible([&, view = answers.view()](CancelToken& token) {
     batch.cancel = &token;
-    stats = graph.search(call.view(), batch, args.how, view);
+    stats = graph.search(call.view(), batch, how, view);
   });
   call.check();
   return answers.with(stats);
@@ -100,11 +128,13 @@ void register_hnsw(py::module_& module) {
   const auto no_gil = py::call_guard<py::gil_scoped_release>();
   py::class_<Hnsw>(module, "Hnsw")
       .def(py::init([](std::size_t dim, const std::string& metric, std::size_t M, std::size_t ef_construction,
-                       std::uint64_t seed, const std::optional<std::string>& codes, std::size_t bits, bool packed) {
-             return make({dim, parse_metric(metric), M, ef_construction, seed}, {codes, bits, packed});
+                       std::uint64_t seed, const std::optional<std::string>& codes, std::size_t bits, bool packed,
+                       std::size_t gamma, std::size_t M_beta) {
+             return make({dim, parse_metric(metric), M, ef_construction, seed}, {codes, bits, packed}, {gamma, M_beta});
            }),
            py::arg("dim"), py::arg("metric"), py::arg("M") = 16, py::arg("ef_construction") = 200, py::arg("seed") = 42,
-           py::arg("codes") = py::none(), py::arg("bits") = 0, py::arg("packed") = false)
+           py::arg("codes") = py::none(), py::arg("bits") = 0, py::arg("packed") = false, py::arg("gamma") = 0,
+           py::arg("M_beta") = 0)
       .def_static("load", &Hnsw::load, py::arg("path"), no_gil)
       .def("save", &save, py::arg("path"), py::arg("identity"))
       .def_property_readonly("identity", &identity)
@@ -115,12 +145,14 @@ void register_hnsw(py::module_& module) {
       .def(
           "search",
           [](Hnsw& graph, const OwnedView& view, const py::array& queries, std::size_t k, std::size_t ef,
-             const RowSet* rows, std::size_t pool, std::uint64_t budget, std::optional<std::size_t> limit,
-             std::size_t threads) {
-            return search(graph, view, queries, {k, {ef, pool, budget, limit.value_or(kMaxSlots)}, rows, threads});
+             const RowSet* allowed, std::size_t pool, std::uint64_t budget, std::optional<std::size_t> limit,
+             std::size_t threads, const std::string& arm, const std::optional<Array<Slot>>& seeds) {
+            const HnswSearch how{ef, pool, budget, limit.value_or(kMaxSlots)};
+            return search(graph, view, queries, {k, how, allowed, threads, arm, seeds});
           },
-          py::arg("view"), py::arg("queries"), py::arg("k"), py::arg("ef"), py::arg("rows") = py::none(),
-          py::arg("pool") = 0, py::arg("budget") = 0, py::arg("limit") = py::none(), py::arg("threads") = 1)
+          py::arg("view"), py::arg("queries"), py::arg("k"), py::arg("ef"), py::arg("allowed") = py::none(),
+          py::arg("pool") = 0, py::arg("budget") = 0, py::arg("limit") = py::none(), py::arg("threads") = 1,
+          py::arg("arm") = "plain", py::arg("seeds") = py::none())
       .def(
           "check", [](Hnsw& graph) { graph.check("index"); }, no_gil)
       .def("neighbors", &neighbors, py::arg("slot"), py::arg("level") = 0)
@@ -130,6 +162,8 @@ void register_hnsw(py::module_& module) {
       .def_property_readonly("metric", [](const Hnsw& graph) { return std::string(name_of(graph.params().metric)); })
       .def_property_readonly("M", [](const Hnsw& graph) { return graph.params().M; })
       .def_property_readonly("ef_construction", [](const Hnsw& graph) { return graph.params().ef_construction; })
+      .def_property_readonly("gamma", [](const Hnsw& graph) { return graph.params().gamma; })
+      .def_property_readonly("M_beta", [](const Hnsw& graph) { return graph.params().m_beta; })
       .def_property_readonly("codes",
                              [](const Hnsw& graph) -> std::optional<std::string_view> {
                                if (!graph.params().codes) return std::nullopt;

@@ -3,8 +3,47 @@
 #include "bindings/arrays.h"
 #include "bindings/register.h"
 #include "core/row_set.h"
+#include "core/sorted_slots.h"
 
 namespace vdb::bindings {
+namespace {
+
+template <class T>
+std::vector<T> values(const Array<T>& array, const char* name) {
+  const auto view = vector(array, name);
+  return {view.begin(), view.end()};
+}
+
+template <class T>
+Array<T> copied(std::span<const T> values) {
+  return Array<T>(static_cast<py::ssize_t>(values.size()), values.data());
+}
+
+void register_sorted_slots(py::module_& module) {
+  using Keys = Array<SortedSlots::Key>;
+  py::class_<SortedSlots>(module, "SortedSlots")
+      .def(py::init([](const Keys& keys, const Array<Slot>& slots, std::size_t size) {
+             std::vector<SortedSlots::Key> own_keys = values(keys, "keys");
+             std::vector<Slot> own_slots = values(slots, "slots");
+             const py::gil_scoped_release released;
+             return SortedSlots(std::move(own_keys), std::move(own_slots), size);
+           }),
+           py::arg("keys").noconvert(), py::arg("slots").noconvert(), py::arg("size"))
+      .def("between", &SortedSlots::between, py::arg("low"), py::arg("high"), py::arg("size"))
+      .def(
+          "any_of",
+          [](const SortedSlots& sorted, const Keys& keys, std::size_t size) {
+            return sorted.any_of(vector(keys, "keys"), size);
+          },
+          py::arg("keys").noconvert(), py::arg("size"))
+      .def("count_between", &SortedSlots::count_between, py::arg("low"), py::arg("high"))
+      .def("keys", [](const SortedSlots& sorted) { return copied(sorted.keys()); })
+      .def("slots", [](const SortedSlots& sorted) { return copied(sorted.slots()); })
+      .def("__len__", &SortedSlots::length)
+      .def_property_readonly("memory_bytes", &SortedSlots::memory_bytes);
+}
+
+}  // namespace
 
 void register_row_set(py::module_& module) {
   module.attr("ABSENT_SLOT") = kAbsentSlot;
@@ -38,6 +77,7 @@ void register_row_set(py::module_& module) {
       .def("__repr__", [](const RowSet& set) {
         return "RowSet(" + std::to_string(set.count()) + " of " + std::to_string(set.size()) + ")";
       });
+  register_sorted_slots(module);
 }
 
 }  // namespace vdb::bindings

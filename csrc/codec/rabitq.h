@@ -52,6 +52,7 @@ class Rabitq {
   }
   // The signs and their factors come first: a scan of the first stage reads 64 bytes of a row of 384 dimensions.
   std::size_t record_bytes() const noexcept { return record_bytes_; }
+  std::size_t sign_record_bytes() const noexcept { return sign_bytes() + sizeof(SignFactors); }
 
   void encode(const float* row, std::uint8_t* record) const;
   void decode(const std::uint8_t* record, float* row) const;
@@ -155,6 +156,9 @@ class Rabitq::SignQuery {
   void estimate_block(const CodeRows& records, Estimate* out) const noexcept;
   void estimates(const CodeRows& all, std::span<const Slot> slots, Estimate* out) const noexcept;
   void distances(const CodeRows& all, std::span<const Slot> slots, float* out) const noexcept;
+  // The same less `deviations` of their standard deviations, as that is for a row of Gaussian residual whose centroid
+  // is the query's nearest: one kernel gives all of a bound. `out` has room up to the next multiple of 16.
+  void lower_bounds(const CodeRows& all, std::span<const Slot> slots, float deviations, float* out) const noexcept;
 
  private:
   friend class Rabitq;
@@ -178,6 +182,9 @@ class Rabitq::SignQuery {
   void bind_centroids(const float* query, std::span<const float> rotated, float norm) noexcept;
   void bind_planes(std::span<const float> rotated, const Range& range, float norm) noexcept;
   double error_of(double lost, float norm) const noexcept;
+  float deviation_of(double lost) const noexcept;
+  // The distances of products that are all greater by `shift`.
+  void shifted_distances(const CodeRows& all, std::span<const Slot> slots, float shift, float* out) const noexcept;
   Estimate finish(const SignFactors& row, std::uint32_t product) const noexcept;
   // `error` is what the quantised query adds.
   Estimate combine(const Factors& row, std::uint16_t centroid, float product, float error) const noexcept;
@@ -191,6 +198,7 @@ class Rabitq::SignQuery {
   AlignedBuffer<float> products_;       // with the centroids; under l2 squared distances from them
   AlignedBuffer<float> centroid_adds_;  // CentroidTerms::add, side by side for the kernel
   Quantisation quantisation_{};
+  float deviation_ = 0;  // of a product with the signs of a row near the query
 };
 
 class Rabitq::Query {

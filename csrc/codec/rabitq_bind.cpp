@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numbers>
 
 #include "codec/rabitq.h"
 #include "core/code_packing.h"
@@ -148,6 +149,17 @@ void Rabitq::SignQuery::bind_planes(std::span<const float> rotated, const Range&
       static_cast<double>(rotated.size()) * double{grid.offset} + grid.step * static_cast<double>(quantised.sum);
   quantisation_ = {static_cast<float>(grid.step), grid.offset, static_cast<float>(-0.5 * sum),
                    static_cast<float>(error_of(quantised.lost, norm))};
+  deviation_ = deviation_of(quantised.lost);
+}
+
+// The residual of a row and its signs have a cosine of sqrt(2 / pi) where coordinates are Gaussian; what lies beside it
+// meets the query in a random direction.
+float Rabitq::SignQuery::deviation_of(double lost) const noexcept {
+  const double sine_squared = 1 - 2 / std::numbers::pi;
+  const auto nearer = [](const CentroidTerms& a, const CentroidTerms& b) { return a.distance < b.distance; };
+  const double distance = double{std::min_element(centroids_.begin(), centroids_.end(), nearer)->distance};
+  const double code_norm = 0.5 * std::sqrt(static_cast<double>(codec_->padded()));
+  return static_cast<float>(code_norm * codec_->spread() * std::sqrt(sine_squared * distance * distance + lost));
 }
 
 void Rabitq::Query::bind_values(const Range& range, float norm) noexcept {

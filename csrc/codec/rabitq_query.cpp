@@ -55,6 +55,17 @@ void Rabitq::SignQuery::estimates(const CodeRows& all, std::span<const Slot> slo
 }
 
 void Rabitq::SignQuery::distances(const CodeRows& all, std::span<const Slot> slots, float* out) const noexcept {
+  shifted_distances(all, slots, 0, out);
+}
+
+// A row's error is about in proportion to its rescale, which is not positive: a greater product is a smaller distance.
+void Rabitq::SignQuery::lower_bounds(const CodeRows& all, std::span<const Slot> slots, float deviations,
+                                     float* out) const noexcept {
+  shifted_distances(all, slots, deviations * deviation_, out);
+}
+
+void Rabitq::SignQuery::shifted_distances(const CodeRows& all, std::span<const Slot> slots, float shift,
+                                          float* out) const noexcept {
   const std::size_t words = codec_->padded() / kCodeBlock;
   const Quantisation& of = quantisation_;
   kernels_.distances(all, slots.data(), slots.size(),
@@ -63,7 +74,7 @@ void Rabitq::SignQuery::distances(const CodeRows& all, std::span<const Slot> slo
                       static_cast<std::uint32_t>(centroid_mask_),
                       of.scale,
                       of.offset,
-                      of.base},
+                      of.base + shift},
                      out);
 }
 

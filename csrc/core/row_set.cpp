@@ -66,6 +66,13 @@ RowSet RowSet::from_bools(std::span<const std::uint8_t> allowed) {
   return {std::move(words), allowed.size()};
 }
 
+RowSet RowSet::from_words(std::vector<Word> words, std::size_t size) {
+  const bool fits = size <= kMaxSlots && words.size() == words_for(size);
+  VDB_CHECK(fits && (size % kWordBits == 0 || words.back() >> (size % kWordBits) == 0),
+            std::to_string(words.size()) + " words are not a row set over " + std::to_string(size) + " slots");
+  return {std::move(words), size};
+}
+
 RowSet RowSet::combine(const RowSet& other, BitsetKernels::Binary kernel) const {
   VDB_CHECK(size_ == other.size_,
             "row sets over " + std::to_string(size_) + " and " + std::to_string(other.size_) + " slots do not combine");

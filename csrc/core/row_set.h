@@ -25,6 +25,8 @@ class RowSet {
   // Any order, duplicates allowed. InvalidArgument where a slot is not below size.
   static RowSet from_slots(std::span<const Slot> slots, std::size_t size);
   static RowSet from_bools(std::span<const std::uint8_t> allowed);
+  // InvalidArgument where there are not just enough words, or a bit at or above `size` is set.
+  static RowSet from_words(std::vector<Word> words, std::size_t size);
 
   std::size_t size() const noexcept { return size_; }
   std::size_t count() const noexcept { return count_; }

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 import vdb
-from vdb import HNSW
+from vdb import ACORN, HNSW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,12 +182,12 @@ SEARCHING: dict[str, Case] = {
     ),
     "unknown strategy": (
         vdb.InvalidArgument,
-        r"unknown strategy 'fast'.*auto, scan, graph, post",
+        r"unknown strategy 'fast'.*auto, scan, codes, graph, post, acorn, range, label, ivf.*Fix",
         lambda db, t: t.search(ONE, column="e", strategy="fast"),
     ),
     "strategy of a later version": (
         vdb.InvalidArgument,
-        r"'ivf' needs an index.*Known: auto",
+        r"'ivf' cannot run: .*no IVF index.*Fix: strategy='codes'",
         lambda db, t: t.search(ONE, column="e", strategy="ivf"),
     ),
     "strategy without its index": (
@@ -392,7 +392,7 @@ CHANGING: dict[str, Case] = {
     "index on which column": (vdb.InvalidArgument, r"several.*column=", lambda db, t: t.create_index()),
     "index of no kind": (
         vdb.InvalidArgument,
-        r"vdb\.HNSW\(\.\.\.\) or vdb\.Flat\(\.\.\.\), got 'hnsw'",
+        r"one of vdb\.HNSW\(\.\.\.\), .*vdb\.Attribute\(\.\.\.\), got 'hnsw'.*Fix",
         lambda db, t: t.create_index("e", "hnsw"),
     ),
     "index whose name is taken": (vdb.AlreadyExists, r"index 'h'.*Fix", lambda db, t: t.create_index("c", name="h")),
@@ -406,6 +406,26 @@ CHANGING: dict[str, Case] = {
         vdb.InvalidArgument,
         r"M must be an integer from 2 to 1,024, got 1",
         lambda db, t: t.create_index("c", HNSW(M=1)),
+    ),
+    "gamma of none": (
+        vdb.InvalidArgument,
+        r"gamma must be an integer from 1 to 8,192, got 0",
+        lambda db, t: t.create_index("c", ACORN(gamma=0)),
+    ),
+    "gamma too large for M": (
+        vdb.InvalidArgument,
+        r"gamma must be at most 512 where M is 32, got 513.*Fix",
+        lambda db, t: t.create_index("c", ACORN(gamma=513)),
+    ),
+    "M_beta beyond the candidates": (
+        vdb.InvalidArgument,
+        r"M_beta must be an integer from 1 to 96, got 97",
+        lambda db, t: t.create_index("c", ACORN(gamma=3, M_beta=97)),
+    ),
+    "packed codes of ACORN": (
+        vdb.InvalidArgument,
+        r"unknown codes 'packed'.*Fix",
+        lambda db, t: t.create_index("c", ACORN(codes="packed")),
     ),
     "drop of an unknown index": (vdb.NotFound, r"no index 'x'\. Indexes: h", lambda db, t: t.drop_index("x")),
     "commit that is no number": (

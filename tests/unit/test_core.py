@@ -153,3 +153,18 @@ def test_bfloat16_keeps_infinities_and_nan() -> None:
     assert np.isnan(_core.from_bfloat16(_core.to_bfloat16(nans))).all()
     infinite = np.array([np.inf, -np.inf, np.finfo(np.float32).max], np.float32)
     assert _core.from_bfloat16(_core.to_bfloat16(infinite)).tolist() == [np.inf, -np.inf, np.inf]
+
+
+def test_sorted_slots_take_and_give_arrays() -> None:
+    keys, slots = np.array([-5, 2, 2, 7], np.int64), np.array([3, 0, 2, 1], np.uint32)
+    order = _core.SortedSlots(keys, slots, 4)
+    assert order.between(2, 6, 5) == _core.RowSet.from_slots(np.array([0, 2], np.uint32), 5)
+    assert order.any_of(np.array([7, -5, 9], np.int64), 4).to_slots().tolist() == [1, 3]
+    assert (len(order), order.count_between(-9, 2)) == (4, 3)
+    assert np.array_equal(order.keys(), keys)
+    assert np.array_equal(order.slots(), slots)
+    assert order.memory_bytes >= keys.nbytes + slots.nbytes
+    with pytest.raises(InvalidArgument, match="keys for"):
+        _core.SortedSlots(keys[:3], slots, 4)
+    with pytest.raises(TypeError):
+        _core.SortedSlots(keys.astype(np.float64), slots, 4)  # type: ignore[arg-type]

@@ -123,7 +123,7 @@ def test_interrupt_between_a_commit_and_its_index_loses_neither(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(db.indexes, "_extend", ctrl_c)
+        patch.setattr(db.indexes._sources, "extend", ctrl_c)
         with pytest.raises(KeyboardInterrupt):
             table.add({"id": [10]}, e=[[-1.0]])
     assert table.search([-1], 2, strategy="graph").ids.tolist() == [10, 0]

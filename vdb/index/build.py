@@ -10,6 +10,9 @@ import numpy as np
 from vdb import _core
 from vdb.dtypes import shown
 from vdb.errors import InvalidState
+from vdb.index.acorn import ACORN
+from vdb.index.label_spec import Label
+from vdb.index.range_spec import Range
 from vdb.index.spec import HNSW, Flat
 from vdb.index.spectrum import rank_at_most, spectrum
 from vdb.index.view import measurable
@@ -22,9 +25,13 @@ if TYPE_CHECKING:
     from vdb.storage.state import IndexRecord, TableState
     from vdb.types import FloatMatrix, Slots
 
-Built: TypeAlias = _core.Hnsw | _core.Codes
+Built: TypeAlias = _core.Hnsw | _core.Codes | _core.RangeGraph | _core.LabelGraph
+_Kind: TypeAlias = type[HNSW | ACORN | Flat | Range | Label]
 
-_KINDS: Final[dict[str, type[HNSW | Flat]]] = {"hnsw": HNSW, "flat": Flat}
+_KINDS: Final[dict[str, _Kind]] = {"hnsw": HNSW, "acorn": ACORN, "flat": Flat, "range": Range, "label": Label}
+SPECS: Final = tuple(_KINDS.values())
+GRAPHS: Final = ("hnsw", "acorn")  # kinds of a graph over all rows, which any search may walk
+OVER_ATTRIBUTES: Final = ("range", "label")  # kinds that go by an attribute too
 
 _SAMPLE_ROWS: Final = 8192  # that show whether a projection is narrower than a byte a dimension
 _SAMPLE_VALUES: Final = 2**25  # at most, which is 128 MiB of float32: above 4,096 dimensions fewer rows have to do
@@ -33,8 +40,11 @@ _REPAIRS: Final = 2  # that a graph may need: one that has begun ends with the r
 
 
 def settled(spec: Spec, state: TableState, column: str) -> Spec:
-    """The spec with the codes that suit the vectors where it leaves them open."""
-    if spec.codes != "auto":
+    """The spec with the codes that suit the vectors where it leaves them open; InvalidArgument where it cannot be."""
+    if isinstance(spec, Range):
+        spec.check(state.schema)
+        return spec
+    if isinstance(spec, Label) or spec.codes != "auto":
         return spec
     declared = state.schema.by_name[column]
     assert isinstance(declared, VectorColumn)
@@ -42,7 +52,7 @@ def settled(spec: Spec, state: TableState, column: str) -> Spec:
     if isinstance(metric, CustomMetric):
         return replace(spec, codes=NO_CODES.codes)
     sample = _sample(spec, state, column)
-    if isinstance(spec, HNSW):
+    if not isinstance(spec, Flat):
         row_bytes = state.vectors[column].data.dtype.itemsize * declared.dim
         chosen = choose_walk_codes(sample, row_bytes, metric, spec.seed)
         return replace(spec, codes=chosen.codes, bits=chosen.bits or None)
@@ -51,7 +61,7 @@ def settled(spec: Spec, state: TableState, column: str) -> Spec:
     return replace(spec, codes="projection" if narrow else "sq8")
 
 
-def _sample(spec: Spec, state: TableState, column: str) -> FloatMatrix:
+def _sample(spec: HNSW | ACORN | Flat, state: TableState, column: str) -> FloatMatrix:
     """Rows as the codes will be trained on: of those that have a distance, at length 1 for cosine."""
     declared = state.schema.by_name[column]
     assert isinstance(declared, VectorColumn)
@@ -70,19 +80,38 @@ def make(record: IndexRecord, dim: int) -> Built:
     """The index of a record, of no rows yet."""
     name = str(record.params["metric"])
     metric = name if name in METRICS else CORE_NAME
+    kind = _kind(record)
     # A graph listed before there were codes to walk by has none.
-    spec = _kind(record)(**{"codes": "none", **record.params, "metric": None})  # type: ignore[arg-type]
-    if isinstance(spec, HNSW):
-        options = (dim, metric, spec.M, spec.ef_construction, spec.seed)
-        if spec.codes == "packed":
-            return _core.Hnsw(*options, codes="rabitq", bits=1, packed=True)
-        return _core.Hnsw(*options, codes=None if spec.codes == "none" else spec.codes, bits=spec.bits or 0)
-    return _core.Codes(dim, metric, spec.codes, spec.seed, spectrum=spectrum)
+    open_codes = {} if kind in (Range, Label) else {"codes": "none"}
+    spec = kind(**{**open_codes, **record.params, "metric": None})  # type: ignore[arg-type]
+    if isinstance(spec, Flat):
+        return _core.Codes(dim, metric, spec.codes, spec.seed, spectrum=spectrum)
+    options = (dim, metric, spec.M, spec.ef_construction, spec.seed)
+    if isinstance(spec, Range):
+        return _core.RangeGraph(*options)
+    if isinstance(spec, Label):
+        return _core.LabelGraph(*options, spec.min_rows)
+    codes = None if spec.codes == "none" else spec.codes
+    if isinstance(spec, ACORN):
+        return _core.Hnsw(*options, codes=codes, bits=spec.bits or 0, gamma=spec.gamma, M_beta=spec.M_beta or spec.M)
+    if spec.codes == "packed":
+        return _core.Hnsw(*options, codes="rabitq", bits=1, packed=True)
+    return _core.Hnsw(*options, codes=codes, bits=spec.bits or 0)
 
 
 def load(record: IndexRecord, path: str) -> Built:
     """The index of a snapshot."""
-    return _core.Hnsw.load(path) if _kind(record) is HNSW else _core.Codes.load(path, spectrum)
+    kind = _kind(record)
+    if kind is Flat:
+        return _core.Codes.load(path, spectrum)
+    if kind is Range:
+        return _core.RangeGraph.load(path)
+    return _core.LabelGraph.load(path) if kind is Label else _core.Hnsw.load(path)
+
+
+def can_move(record: IndexRecord) -> bool:
+    """Whether `renumbered` may succeed; indexes of the other kinds are built anew."""
+    return record.kind in GRAPHS
 
 
 def renumbered(built: Built, new_slot_of: Slots, view: _core.VectorView, alive: _core.RowSet) -> Built | None:
@@ -104,7 +133,7 @@ def renumbered(built: Built, new_slot_of: Slots, view: _core.VectorView, alive: 
     return moved
 
 
-def _kind(record: IndexRecord) -> type[HNSW | Flat]:
+def _kind(record: IndexRecord) -> _Kind:
     kind = _KINDS.get(record.kind)
     if kind is None:
         raise InvalidState(

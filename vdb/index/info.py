@@ -19,6 +19,8 @@ class IndexInfo:
 
     Attributes
     ----------
+    metric : str
+        Empty for an attribute index, which has none.
     covered : int
         Slots it knows; a search scans the others.
     memory_bytes : int
@@ -34,6 +36,8 @@ class IndexInfo:
     dead_nodes : int or None
         Nodes of a graph whose rows were deleted or replaced: searches walk through them until a repair, which begins
         by itself when they are many.
+    overlays : int or None
+        Values that have a graph of their own, for Label.
     """
 
     name: str
@@ -48,11 +52,12 @@ class IndexInfo:
     recall_curve: RecallCurve | None = None
     unusable: str = ""
     dead_nodes: int | None = None
+    overlays: int | None = None
 
 
 def describe(record: IndexRecord, built: Built | None, dead_nodes: int, curve: RecallCurve | None) -> IndexInfo:
     """What is known of an index; `built` is None where it cannot be used now."""
-    has_codes = built is not None and record.params.get("codes", "none") != "none"
+    has_codes = record.params.get("codes", "none") != "none"
     return IndexInfo(
         name=record.name,
         column=record.column,
@@ -62,7 +67,8 @@ def describe(record: IndexRecord, built: Built | None, dead_nodes: int, curve: R
         covered=record.covers_slots if built is None else built.covered,
         memory_bytes=0 if built is None else built.memory_bytes,
         width=built.width if isinstance(built, _core.Codes) else None,
-        record_bytes=built.record_bytes if built is not None and has_codes else None,
+        record_bytes=built.record_bytes if isinstance(built, _core.Hnsw | _core.Codes) and has_codes else None,
         recall_curve=curve,
         dead_nodes=dead_nodes if isinstance(built, _core.Hnsw) else None,
+        overlays=len(built.labels) if isinstance(built, _core.LabelGraph) else None,
     )

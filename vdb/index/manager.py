@@ -8,19 +8,22 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
 from vdb import _core
-from vdb.errors import AlreadyExists, InvalidArgument, InvalidState, MetricError, NotFound, VdbError
-from vdb.index.build import make, renumbered, settled
+from vdb.errors import InvalidState, MetricError, NotFound, VdbError
+from vdb.index.build import GRAPHS, can_move, make, renumbered, settled
+from vdb.index.cells import current_cells
+from vdb.index.filtered import FILTERED_ARMS
 from vdb.index.info import IndexInfo, describe
 from vdb.index.measure import Vectors, measure_curve
-from vdb.index.place import Place, Superseded
+from vdb.index.place import Place, Superseded, check_asked, check_free
 from vdb.index.recall import LEAST_ROWS, RecallCurve
 from vdb.index.repair import dead_nodes
 from vdb.index.snapshot import Snapshots
+from vdb.index.sources import Sources, codes_first
 from vdb.index.spec import check_name
 from vdb.index.view import measurable, vector_view
 from vdb.metrics.registry import MetricRegistry
@@ -29,6 +32,7 @@ from vdb.storage.state import IndexRecord
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vdb.attributes.keeper import Attributes
     from vdb.index.build import Built
     from vdb.index.spec import Spec
     from vdb.metrics.custom import AnyMetric
@@ -37,16 +41,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 _SlotKey: TypeAlias = tuple[int, int, str, str, frozenset[tuple[str, int | float | str]], "AnyMetric | None"]
 
 
 class IndexManager:
     """Every index of an open database. Thread-safe."""
 
-    def __init__(self, store: Store, threads: int = 0) -> None:
+    def __init__(self, store: Store, attributes: Attributes, threads: int = 0) -> None:
         self._store = store
         self._snapshots = Snapshots(store)
         self._threads = threads
+        self._sources = Sources(attributes, self.built, threads)
         self.metrics = MetricRegistry()
         self._slots: dict[_SlotKey, Place] = {}
         self._slots_lock = threading.Lock()
@@ -69,26 +75,23 @@ class IndexManager:
         if self._store.read_only:
             raise InvalidState("The database is open read-only. Fix: open it without read_only=True to write.")
         state = self._store.state.table(table)
-        if column not in state.vectors:
-            known = ", ".join(state.vectors)
-            raise InvalidArgument(f"{table}.{column} is not a vector column. Vector columns: {known}.")
+        check_asked(state, column, progress)
         chosen = f"{table}_{column}_{spec.kind}" if name is None else check_name("the name of an index", name)
-        if progress is not None and not callable(progress):
-            raise InvalidArgument(f"progress must be callable, got {progress!r}.\n  Fix: pass f(done, total), or None.")
-        _check_free(chosen, state)
+        check_free(chosen, state)
         declared = state.schema.by_name[column]
         metric = self.metrics.resolve(spec.metric or declared.metric)  # type: ignore[union-attr]
+        self._sources.check(spec, state)
         params = settled(spec, state, column).params(declared.metric)  # type: ignore[union-attr]
         record = IndexRecord(chosen, table, column, spec.kind, params)
         built = make(record, state.vectors[record.column].data.shape[1])
-        self._extend(built, metric, record, state, progress)
+        self._sources.extend(built, metric, record, state, progress)
         curve = self._measured(built, metric, record, state)
         record = replace(
             self._snapshots.save(built, metric, record, state), recall=None if curve is None else curve.to_json()
         )
         with self._store.begin() as transaction:
             newest = transaction.state.table(table)
-            _check_free(chosen, newest)  # building takes long enough for another to be there, or for a compaction
+            check_free(chosen, newest)  # building takes long enough for another to be there, or for a compaction
             if newest.id != state.id:
                 raise InvalidState(f"Table {table} was dropped while its index was built. Fix: build it again.")
             if newest.generation is not state.generation:
@@ -97,15 +100,14 @@ class IndexManager:
             transaction.put_index(record)
         slot = self._slot(newest, record)
         if slot.metric == metric:  # it was not replaced meanwhile
-            slot.put(built, newest)
+            slot.put(built, state if newest.generation is state.generation else newest)
             slot.curve = curve
         self.follow(table)
         return record
 
     def drop(self, table: str, name: str) -> None:
         """Forget an index and its snapshot."""
-        transaction = self._store.transaction
-        if transaction is not None:
+        if (transaction := self._store.transaction) is not None:
             transaction.drop_index(table, name)
         else:
             with self._store.begin() as own:
@@ -154,26 +156,40 @@ class IndexManager:
     def unusable(self, record: IndexRecord) -> str:
         """Why an index cannot be used now; empty where it can."""
         name = str(record.params["metric"])
-        known = self.metrics.find(name) is not None
-        return (
-            ""
-            if known
-            else f"metric {name!r}, written in Python, which is not registered since the database was opened"
-        )
+        missing = f"metric {name!r}, written in Python, which is not registered since the database was opened"
+        return missing if self.metrics.find(name) is None else ""
+
+    def built_as(self, state: TableState, record: IndexRecord, kind: type[T], what: str) -> T:
+        """`built`; InvalidState where it has no such thing as `what`, being of another kind."""
+        built = self.built(state, record)
+        if not isinstance(built, kind):
+            raise InvalidState(f"Index {record.name} is of kind {record.kind!r}, which has no {what}.")
+        return built
 
     def graph(self, state: TableState, record: IndexRecord) -> _core.Hnsw:
         """`built` of a record of a graph."""
-        built = self.built(state, record)
-        if not isinstance(built, _core.Hnsw):
-            raise InvalidState(f"Index {record.name} is of kind {record.kind!r}, which has no graph.")
-        return built
+        return self.built_as(state, record, _core.Hnsw, "graph")
 
     def codes(self, state: TableState, record: IndexRecord) -> _core.Codes:
         """`built` of a record of codes."""
-        built = self.built(state, record)
-        if not isinstance(built, _core.Codes):
-            raise InvalidState(f"Index {record.name} is of kind {record.kind!r}, which has no codes.")
-        return built
+        return self.built_as(state, record, _core.Codes, "codes")
+
+    def cells(self, state: TableState, record: IndexRecord) -> _core.Cells | None:
+        """The k-means cells of the vectors of an index, made when first asked for; None under a metric in Python."""
+        slot = self._slot(state, record)
+        return slot.cells or current_cells(slot, self._committed(state), record.column, self._threads)
+
+    def overlays(self, state: TableState, record: IndexRecord) -> tuple[_core.LabelGraph, _core.Hnsw | None] | None:
+        """`built` of a record of overlays and the graph whose codes they are walked by, if any.
+
+        None while a row of `state` may have a label it has not seen, as inside a transaction that changes some, and
+        where they are not in memory and a transaction keeps the labels from being read.
+        """
+        if self._store.transaction is not None and self._slot(state, record).built is None:
+            return None
+        built = self.built_as(state, record, _core.LabelGraph, "overlays")
+        current = self._slot(state, record).rewrites == state.rewrites.count
+        return (built, self._sources.walk_codes(state, record)) if current else None
 
     def move(self, transaction: WriteTransaction, before: TableState) -> None:
         """In the transaction that compacts a table, bring its indexes to the new slots, save and list them.
@@ -181,12 +197,13 @@ class IndexManager:
         They are at hand before the commit is, so no search finds the table without them. `discard` after a rollback.
         """
         after = transaction.state.table(before.schema.name)
-        for record in before.indexes.values():
+        for record in codes_first(before.indexes.values()):
             metric = self._slot(before, record).metric
             if metric is None:  # nothing to measure by: it is built anew once its function is given
                 transaction.put_index(replace(record, file=None, covers_slots=0))
                 continue
-            built = self._moved(self._at_hand(before, metric, record), metric, record, before, after)
+            at_hand = self._at_hand(before, metric, record) if can_move(record) else None
+            built = self._moved(at_hand, metric, record, before, after)
             slot = self._slot(after, record)
             slot.put(built, after)
             slot.curve = self.known_curve(before, record)
@@ -201,9 +218,8 @@ class IndexManager:
     def nodes(self, state: TableState, record: IndexRecord) -> int:
         """Nodes a walk may meet, rows that are still to be indexed among them; of a graph not in memory, all slots."""
         built = self._slot(state, record).built
-        if not isinstance(built, _core.Hnsw):
-            return state.next_slot
-        return built.size + max(0, state.next_slot - built.covered)
+        known, covered = (built.size, built.covered) if isinstance(built, _core.Hnsw) else (0, 0)
+        return known + max(0, state.next_slot - covered)
 
     def dead_nodes(self, state: TableState, record: IndexRecord) -> int:
         """Nodes of a graph that searches walk through although their rows have died."""
@@ -226,14 +242,17 @@ class IndexManager:
                 if key[1] <= newest.get(key[0], key[1]):  # else a compaction is about to commit it
                     del self._slots[key]
         for state in (database.tables[name] for name in tables if name in database.tables):
-            for record in state.indexes.values():
+            for record in codes_first(state.indexes.values()):
                 slot = self._slot(state, record)
                 built, metric = slot.built, slot.metric
-                if built is not None and metric is not None and built.covered < state.next_slot:
+                if built is not None and metric is not None and slot.lags(state):
                     try:
-                        self._extend(built, metric, record, state)
-                    except MetricError as error:  # the rows are committed, and covered as far as they have distances
+                        self._sources.extend(built, metric, record, state)
+                        slot.rewrites = max(slot.rewrites, state.rewrites.count)
+                    except (MetricError, Superseded) as error:  # the commit stands; what has a distance is covered
                         _log.warning("index %s of table %s: %s", record.name, record.table, error)
+                if slot.cells is not None:
+                    current_cells(slot, state, record.column, self._threads)
                 if isinstance(built, _core.Hnsw) and metric is not None:
                     self._repair(slot, metric, record, state)
                     self.recall_curve(state, record)
@@ -247,7 +266,7 @@ class IndexManager:
         if newest is not None and newest.id == state.id and record.name in newest.indexes:
             state = newest
         curve, live = self.known_curve(state, record), state.live.count
-        if record.kind != "hnsw" or live < LEAST_ROWS:
+        if record.kind not in GRAPHS or live < LEAST_ROWS:
             return None
         if curve is not None and not curve.is_stale(state.next_slot, live):
             return curve
@@ -302,8 +321,7 @@ class IndexManager:
 
     def _slot(self, state: TableState, record: IndexRecord) -> Place:
         key = self._slot_key(state, record)
-        slot = self._slots.get(key)
-        if slot is None:
+        if (slot := self._slots.get(key)) is None:
             with self._slots_lock:
                 slot = self._slots.setdefault(key, Place(key[-1]))
         return slot
@@ -317,21 +335,11 @@ class IndexManager:
         number = state.generation.number
         return state.id, number, record.name, record.kind, frozenset(record.params.items()), metric
 
-    def _extend(
-        self,
-        built: Built,
-        metric: AnyMetric,
-        record: IndexRecord,
-        state: TableState,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        rows = measurable(state, record.column, metric)
-        built.extend(vector_view(state, record.column, metric), rows, self._threads, progress)
-
     def _measured(self, built: Built, metric: AnyMetric, record: IndexRecord, state: TableState) -> RecallCurve | None:
         if not isinstance(built, _core.Hnsw):
             return None
-        return measure_curve(Vectors(state, record.column, metric, self._threads), built)
+        vectors = Vectors(state, record.column, metric, self._threads)
+        return measure_curve(vectors, built, FILTERED_ARMS[record.kind], lambda: self.cells(state, record))
 
     def _committed(self, state: TableState) -> TableState:
         """The newest committed state with the slots of `state`.
@@ -358,13 +366,13 @@ class IndexManager:
         everywhere = np.arange(before.next_slot, dtype=np.uint32)
         new_slot_of = before.generation.moved(everywhere, after.generation)
         moved = None
-        if built is not None and new_slot_of is not None:
-            self._extend(built, metric, record, before)
+        if built is not None and new_slot_of is not None and can_move(record):
+            self._sources.extend(built, metric, record, before)
             view, alive = vector_view(before, record.column, metric), measurable(before, record.column, metric)
             moved = renumbered(built, new_slot_of, view, alive)
         if moved is None:
             return self._rebuild(metric, record, after)
-        self._extend(moved, metric, record, after)
+        self._sources.extend(moved, metric, record, after)
         return moved
 
     def _repair(self, slot: Place, metric: AnyMetric, record: IndexRecord, state: TableState) -> None:
@@ -376,7 +384,7 @@ class IndexManager:
 
     def _rebuild(self, metric: AnyMetric, record: IndexRecord, state: TableState) -> Built:
         built = make(record, state.vectors[record.column].data.shape[1])
-        self._extend(built, metric, record, state)
+        self._sources.extend(built, metric, record, state)
         return built
 
     def _load(self, metric: AnyMetric, record: IndexRecord, state: TableState) -> Built | None:
@@ -385,13 +393,8 @@ class IndexManager:
         if built is None:
             return None
         try:
-            self._extend(built, metric, record, state)
+            self._sources.extend(built, metric, record, state)
         except MetricError as error:  # perhaps at a row that is dead by now, which one built anew does not have
             _log.warning("index %s of table %s: %s; rebuilding it", record.name, record.table, error)
             return None
         return built
-
-
-def _check_free(name: str, state: TableState) -> None:
-    if name in state.indexes:
-        raise AlreadyExists(f"Table {state.schema.name} has an index {name!r}. Fix: drop it first, or pass name=.")

@@ -1,7 +1,8 @@
 """Recall measured: sample queries from the vectors of a table, exact answers by the scan, and curves of a graph.
 
 A measurement takes a bounded number of distances: for the exact answers 200 a row, fewer where that is above 2**26, but
-at least 64; for the walks, which end before one is as dear as the scan, at most about 1.5 a row and sample query.
+at least 64; for the walks, which end before one is as dear as the scan, at most about 1.5 a row and sample query. Walks
+under filters are measured with fewer queries.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import numpy as np
 from vdb import _core
 from vdb.dtypes import rounded, shown, zero_rows
 from vdb.errors import InvalidArgument
-from vdb.index.recall import KS, LEAST_ROWS, RecallCurve, widened
+from vdb.index.effort import KS
+from vdb.index.filtered import ADAPTIVE, Sample, code_scan_recall, measure_filtered, recall_of
+from vdb.index.recall import LEAST_ROWS, RecallCurve, widened
 from vdb.index.spec import Option
 from vdb.index.view import measurable, vector_view
 from vdb.types import VectorColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from vdb.metrics.custom import AnyMetric
@@ -30,6 +35,7 @@ SAMPLE_SEED: Final = Option(0, 0, 2**63 - 1, "of the queries; the same seed and 
 _LEAST_QUERIES: Final = 64
 _EXACT_DISTANCES: Final = 2**26
 _CURVE_SEED: Final = 42
+_FILTERED_QUERIES: Final = 32  # of them walk under filters too: enough to tell efforts by powers of four apart
 
 _FIRST_EF: Final = 8
 _LAST_EF: Final = 2048
@@ -65,8 +71,16 @@ class Vectors(NamedTuple):
         return measurable(self.state, self.column, self.metric)
 
 
-def measure_curve(vectors: Vectors, graph: _core.Hnsw) -> RecallCurve | None:
-    """Measure the recall of a graph over the rows it covers; None where there are too few for it to matter."""
+def measure_curve(
+    vectors: Vectors,
+    graph: _core.Hnsw,
+    arm: str = ADAPTIVE,
+    cells: Callable[[], _core.Cells | None] = lambda: None,
+) -> RecallCurve | None:
+    """Measure the recall of a graph over the rows it covers; None where there are too few for it to matter.
+
+    `arm` is how it is walked under filters, `cells` gives those in which such walks find their seeds.
+    """
     view, allowed = vectors.view, vectors.allowed
     limit = min(graph.covered, view.n)
     if limit < view.n:
@@ -79,6 +93,7 @@ def measure_curve(vectors: Vectors, graph: _core.Hnsw) -> RecallCurve | None:
     walked = None if allowed.count == view.n else allowed
     efs: list[int] = []
     recalls: list[list[float]] = []
+    steps: list[float] = []
     ef = _FIRST_EF
     while True:
         k = min(ef - 1, KS[-1])  # the core keeps at least one more than it returns
@@ -86,19 +101,24 @@ def measure_curve(vectors: Vectors, graph: _core.Hnsw) -> RecallCurve | None:
         _, found, stats = graph.search(view, queries, k, ef, walked, pool, 0, limit, vectors.threads)
         efs.append(ef)
         recalls.append([recall_of(found, truth, answer) for answer in KS])
-        next_cost = (stats.distances + stats.estimates) * _DOUBLING * _WALK_TO_SCAN
-        dear = next_cost >= allowed.count * count
+        looked = stats.distances + stats.estimates
+        steps.append(looked / count)
+        dear = looked * _DOUBLING * _WALK_TO_SCAN >= allowed.count * count
         if dear or min(recalls[-1]) >= _ENOUGH or ef >= _LAST_EF:
             break
         ef *= 2
-    curves = tuple(tuple(row[i] for row in recalls) for i in range(len(KS)))
-    return RecallCurve(vectors.state.next_slot, vectors.state.live.count, count, tuple(efs), curves)
-
-
-def recall_of(found: npt.NDArray[np.float32], truth: npt.NDArray[np.float32], k: int) -> float:
-    """The mean share of the k nearest that was found, by distances nearest first; equally near rows stand in."""
-    nearest = found[:, :k]
-    return float(np.count_nonzero((nearest <= truth[:, k - 1 : k]) & np.isfinite(nearest)) / (len(truth) * k))
+    few = min(count, _FILTERED_QUERIES)
+    sample = Sample(view, graph, queries[:few], allowed, limit, vectors.threads, arm, cells())
+    return RecallCurve(
+        slots=vectors.state.next_slot,
+        rows=vectors.state.live.count,
+        queries=count,
+        efs=tuple(efs),
+        recalls=tuple(tuple(row[i] for row in recalls) for i in range(len(KS))),
+        steps=tuple(steps),
+        filtered=measure_filtered(sample),
+        code_scan=code_scan_recall(sample, truth[:few]),
+    )
 
 
 def sample_queries(vectors: Vectors, slots: Slots, count: int, seed: int) -> StoredMatrix:

@@ -6,7 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vdb.errors import InvalidState
+from vdb import _core
+from vdb.errors import AlreadyExists, InvalidArgument, InvalidState
 from vdb.index.repair import Repair
 
 if TYPE_CHECKING:
@@ -24,21 +25,34 @@ class Superseded(InvalidState):
 class Place:
     """The place of one index once somebody needed it.
 
-    `metric` is None where its function has not been given; `rebuilt` says that the snapshot on disk is not of `built`.
+    `metric` is None where its function has not been given; `rebuilt` says that the snapshot on disk is not of `built`;
+    `rewrites` is how many changes of attributes in place `built` has seen.
     """
 
     metric: AnyMetric | None
     lock: threading.Lock = field(default_factory=threading.Lock)  # while it is loaded, built or repaired
     built: Built | None = None
     curve: RecallCurve | None = None
+    cells: _core.Cells | None = None
+    clustering: threading.Lock = field(default_factory=threading.Lock)
     measuring: threading.Lock = field(default_factory=threading.Lock)
     rebuilt: bool = False
     repair: Repair = field(default_factory=Repair)
+    rewrites: int = 0
 
     def put(self, built: Built, state: TableState) -> None:
         """Serve searches from now on; `built` was made of `state`."""
         self.repair.start_at(state)
+        self.rewrites = state.rewrites.count
         self.built = built
+
+    def lags(self, state: TableState) -> bool:
+        """Whether `built` lacks rows of `state`, or keys and labels that were changed in place."""
+        built = self.built
+        if built is None:
+            return False
+        reads_attributes = isinstance(built, _core.RangeGraph | _core.LabelGraph)
+        return built.covered < state.next_slot or (reads_attributes and self.rewrites < state.rewrites.count)
 
     def is_behind(self, record: IndexRecord) -> bool:
         """Whether the snapshot on disk lacks what is in memory."""
@@ -46,3 +60,18 @@ class Place:
             return False
         grown = record.file is None or self.built.covered > record.covers_slots
         return grown or self.rebuilt or self.repair.unsaved
+
+
+def check_asked(state: TableState, column: str, progress: object) -> None:
+    """InvalidArgument where there is no such vector column, or where progress cannot be told."""
+    if column not in state.vectors:
+        known = ", ".join(state.vectors)
+        raise InvalidArgument(f"{state.schema.name}.{column} is not a vector column. Vector columns: {known}.")
+    if progress is not None and not callable(progress):
+        raise InvalidArgument(f"progress must be callable, got {progress!r}.\n  Fix: pass f(done, total), or None.")
+
+
+def check_free(name: str, state: TableState) -> None:
+    """AlreadyExists where the table has an index of that name."""
+    if name in state.all_indexes:
+        raise AlreadyExists(f"Table {state.schema.name} has an index {name!r}. Fix: drop it first, or pass name=.")

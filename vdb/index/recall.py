@@ -1,24 +1,23 @@
 """A recall curve: how much of the exact answer walks of growing effort find, as a value that chooses the effort.
 
-Everything here is pure. `vdb/index/measure.py` makes the curves, `vdb/query/planner.py` asks them.
+Everything here is pure. `vdb/index/measure.py` makes the curves, `vdb/query/methods` asks them.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from vdb.errors import InvalidArgument
+from vdb.index.effort import KS, FilteredWalks, checked_counts, checked_efforts, effort_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KS: Final = (1, 10, 100)  # answer sizes a curve is measured for
 LEAST_ROWS: Final = 1024  # with fewer, a walk costs more than the scan, and no curve is needed
-_FORMAT: Final = 1  # of the stored form; another is measured anew
+_FORMAT: Final = 2  # of the stored form; another is measured anew
 
 # A curve is measured again when the slots have grown by half, or when a fifth of the rows it was measured on are gone:
 # recall at one effort falls by a few thousandths per doubling, so a curve a factor of 1.5 old is off by less than its
@@ -41,6 +40,12 @@ class RecallCurve:
         Efforts, rising.
     recalls : tuple of tuple of float
         `recalls[i][j]` is the mean recall of the `KS[i]` nearest at `efs[j]`.
+    steps : tuple of float
+        The mean of the rows a walk looked at, by code or vector, at each effort.
+    filtered : tuple of FilteredWalks
+        The same under filters of several shares, falling; empty where none was worth a walk.
+    code_scan : float
+        The least mean recall of the `KS` nearest by the scan of the codes; 1.0 where it is exact.
     """
 
     slots: int
@@ -48,35 +53,17 @@ class RecallCurve:
     queries: int
     efs: tuple[int, ...]
     recalls: tuple[tuple[float, ...], ...]
+    steps: tuple[float, ...] = ()
+    filtered: tuple[FilteredWalks, ...] = ()
+    code_scan: float = 0.0
 
     def ef_for(self, recall: float, k: int) -> int | None:
-        """The least effort that is expected to reach a mean recall of the k nearest, at least k.
+        """`vdb.index.effort.effort_for` of walks over all rows."""
+        return effort_for(self.efs, self.recalls, recall, k)
 
-        None where the curve does not reach it, as at 1.0: only the scan does. Rises with `recall` and with `k`. Between
-        the measured answer sizes it is interpolated; beyond the greatest one it grows in proportion to k.
-        """
-        if recall >= 1.0:
-            return None
-        efforts = [self._effort(recall, i) for i in range(len(KS))]
-        for i in range(1, len(efforts)):  # a larger answer never takes less
-            efforts[i] = max(efforts[i - 1], efforts[i])
-        found = _between(efforts, k)
-        return None if math.isinf(found) else max(math.ceil(found), k)
-
-    def _effort(self, recall: float, i: int) -> float:
-        """The effort for one measured answer size, infinite beyond the curve."""
-        curve = self._rising(i)
-        j = next((j for j, reached in enumerate(curve) if reached >= recall), None)
-        if j is None:
-            return math.inf
-        if j == 0:
-            return float(self.efs[0])
-        share = (recall - curve[j - 1]) / (curve[j] - curve[j - 1])
-        return float(self.efs[j - 1] * (self.efs[j] / self.efs[j - 1]) ** share)
-
-    def _rising(self, i: int) -> list[float]:
-        """The curve of one answer size with every dip, which is an error of sampling, taken as what was true before."""
-        return list(itertools.accumulate(reversed(self.recalls[i]), min))[::-1]
+    def unfiltered(self) -> RecallCurve:
+        """The same without the walks under filters."""
+        return replace(self, filtered=())
 
     def is_stale(self, slots: int, rows: int) -> bool:
         """Whether a table of so many slots and live rows has moved too far from the one it was measured on."""
@@ -92,7 +79,9 @@ class RecallCurve:
 
     def to_json(self) -> str:
         """What `from_json` reads."""
-        fields = {name: getattr(self, name) for name in ("slots", "rows", "queries", "efs", "recalls")}
+        names = ("slots", "rows", "queries", "efs", "recalls", "steps", "code_scan")
+        fields: dict[str, Any] = {name: getattr(self, name) for name in names}
+        fields["filtered"] = [walks.to_fields() for walks in self.filtered]
         return json.dumps({"format": _FORMAT, "ks": KS, **fields})
 
     @classmethod
@@ -109,33 +98,20 @@ class RecallCurve:
 
 def _checked(stored: Mapping[str, Any]) -> RecallCurve:
     """The curve of its fields; a ValueError, TypeError, KeyError or OverflowError where they cannot be those of one."""
+    efs, recalls = checked_efforts(stored["efs"], stored["recalls"])
     curve = RecallCurve(
         slots=int(stored["slots"]),
         rows=int(stored["rows"]),
         queries=int(stored["queries"]),
-        efs=tuple(int(ef) for ef in stored["efs"]),
-        recalls=tuple(tuple(float(recall) for recall in row) for row in stored["recalls"]),
+        efs=efs,
+        recalls=recalls,
+        steps=checked_counts(stored["steps"], len(efs)) if stored["steps"] else (),
+        filtered=tuple(FilteredWalks.from_fields(walks) for walks in stored["filtered"]),
+        code_scan=float(stored["code_scan"]),
     )
-    rising = all(a < b for a, b in zip(curve.efs, curve.efs[1:], strict=False))
-    whole = len(curve.recalls) == len(KS) and all(len(row) == len(curve.efs) for row in curve.recalls)
-    within = all(0.0 <= recall <= 1.0 for row in curve.recalls for recall in row)
-    if not (curve.efs and curve.efs[0] > 0 and curve.queries > 0 and rising and whole and within):
+    if curve.queries <= 0 or not 0.0 <= curve.code_scan <= 1.0:
         raise ValueError("not a recall curve")
     return curve
-
-
-def _between(efforts: list[float], k: int) -> float:
-    """The effort for k between, or beyond, the measured answer sizes; both scales are logarithmic."""
-    if k >= KS[-1]:
-        return efforts[-1] * (k / KS[-1])
-    high = next(i for i, known in enumerate(KS) if known >= k)
-    if k == KS[high]:
-        return efforts[high]
-    below, above = efforts[high - 1], efforts[high]
-    if math.isinf(above):
-        return above
-    share = math.log(k / KS[high - 1]) / math.log(KS[high] / KS[high - 1])
-    return float(below * (above / below) ** share)
 
 
 def widened(effort: int, nodes: int, matching: int) -> int:

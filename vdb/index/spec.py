@@ -15,6 +15,10 @@ from vdb.types import METRICS, Metric
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from vdb.index.acorn import ACORN
+    from vdb.index.label_spec import Label
+    from vdb.index.range_spec import Range
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -75,36 +79,15 @@ class HNSW:
     bits: int | None = None
 
     kind: ClassVar[str] = "hnsw"
+    walk_codes: ClassVar[tuple[str, ...]] = WALK_CODES
     options: ClassVar[Mapping[str, Option]] = {"M": _M, "ef_construction": _EF_CONSTRUCTION, "seed": _SEED}
 
     def __post_init__(self) -> None:
-        if isinstance(self.metric, CustomMetric):
-            if self.codes not in ("auto", "none"):
-                raise _codes_of_custom(self.metric, "codes='none', or leave codes out.")
-            object.__setattr__(self, "codes", "none")
-        elif self.metric is not None:
-            check_metric(self.metric)
-        for name, option in self.options.items():
-            object.__setattr__(self, name, check_option(name, getattr(self, name), option))
-        _check_codes(self.codes, WALK_CODES)
-        if isinstance(self.metric, CustomMetric) and self.codes not in ("auto", "none"):
-            raise InvalidArgument(
-                f"codes know l2, cosine and ip, not a metric written in Python, got {self.metric.name!r}.\n"
-                "  Fix: pass codes='none', or leave it out."
-            )
-        if self.codes == "rabitq":
-            object.__setattr__(self, "bits", check_option("bits", self.bits or _BITS.default, _BITS))
-        elif self.bits:
-            raise InvalidArgument(
-                f"bits={self.bits!r} is for codes='rabitq', got codes={self.codes!r}.\n"
-                "  Fix: pass codes='rabitq', or leave bits out."
-            )
-        else:
-            object.__setattr__(self, "bits", 0)
+        check_graph(self)
 
     def params(self, metric: Metric) -> dict[str, int | float | str]:
         """Everything that decides the graph, `metric` standing in for None."""
-        return _params(self, metric)
+        return params_of(self, metric)
 
 
 @dataclass(frozen=True)
@@ -154,13 +137,37 @@ class Flat:
 
     def params(self, metric: Metric) -> dict[str, int | float | str]:
         """Everything that decides the codes, `metric` standing in for None."""
-        return _params(self, metric)
+        return params_of(self, metric)
 
 
-Spec: TypeAlias = HNSW | Flat
+GraphSpec: TypeAlias = "HNSW | ACORN"
+Spec: TypeAlias = "GraphSpec | Flat | Range | Label"
 
 
-def _params(spec: Spec, metric: Metric) -> dict[str, int | float | str]:
+def check_graph(spec: GraphSpec) -> None:
+    """Check what specs of graphs have in common, and settle `codes` and `bits` as far as the spec decides them."""
+    if isinstance(spec.metric, CustomMetric):
+        if spec.codes not in ("auto", "none"):
+            raise _codes_of_custom(spec.metric, "codes='none', or leave codes out.")
+        object.__setattr__(spec, "codes", "none")
+    elif spec.metric is not None:
+        check_metric(spec.metric)
+    for name, option in spec.options.items():
+        object.__setattr__(spec, name, check_option(name, getattr(spec, name), option))
+    _check_codes(spec.codes, spec.walk_codes)
+    if spec.codes == "rabitq":
+        object.__setattr__(spec, "bits", check_option("bits", spec.bits or _BITS.default, _BITS))
+    elif spec.bits:
+        raise InvalidArgument(
+            f"bits={spec.bits!r} is for codes='rabitq', got codes={spec.codes!r}.\n"
+            "  Fix: pass codes='rabitq', or leave bits out."
+        )
+    else:
+        object.__setattr__(spec, "bits", 0)
+
+
+def params_of(spec: Spec, metric: Metric) -> dict[str, int | float | str]:
+    """Every option of a spec, `metric` standing in where it has none."""
     return {field.name: getattr(spec, field.name) for field in fields(spec)} | {
         "metric": name_of(spec.metric or metric)
     }

@@ -10,7 +10,7 @@ import numpy as np
 from vdb import _core
 
 if TYPE_CHECKING:
-    from vdb.query.nearest import Answer
+    from vdb.query.answer import Answer
     from vdb.query.plan import Plan
 
 
@@ -27,7 +27,7 @@ class RecallReport:
     queries : int
         Searches made.
     ef_search : int or None
-        The effort of the walks; None where the search was an exact scan, as the planner may choose.
+        The effort of the walks; None where the search was a scan, as the planner may choose.
     worst_query : int
         The number of the query of which the smallest share was found, the first of them.
     worst_recall : float
@@ -42,7 +42,7 @@ class RecallReport:
     worst_recall: float
 
     def __str__(self) -> str:
-        how = "by exact scan" if self.ef_search is None else f"at ef_search={self.ef_search}"
+        how = "by scan" if self.ef_search is None else f"at ef_search={self.ef_search}"
         worst = f"worst: query {self.worst_query} with {self.worst_recall:.4f}"
         return f"recall@{self.k} {self.recall:.4f} {how}, {self.queries} queries, {worst}"
 
@@ -63,7 +63,7 @@ def compare(found: Answer, truth: Answer, plan: Plan) -> RecallReport:
         recall=float(shares.mean()),
         k=plan.situation.k,
         queries=len(shares),
-        ef_search=plan.ef if plan.method in ("graph", "post") else None,
+        ef_search=plan.effort.ef if plan.is_walk else None,
         worst_query=worst,
         worst_recall=float(shares[worst]),
     )

@@ -87,7 +87,7 @@ def confine(root: Node, source: Source) -> Findings:
         gate.check(node, parent)
         twice = node["input"] if node["class"] == "BETWEEN" else None  # DuckDB compares a copy of it with each end
         stack += [
-            (child, node, depth + 1, copies * 2 if child is twice else copies) for child in reversed(_children(node))
+            (child, node, depth + 1, copies * 2 if child is twice else copies) for child in reversed(children_of(node))
         ]
     return gate.findings
 
@@ -277,7 +277,7 @@ class _Gate:
         return None
 
 
-def _children(node: Node) -> list[Node]:
+def children_of(node: Node) -> list[Node]:
     """Return the expressions below a checked node."""
     children: list[Node] = []
     for key in allow.SHAPES[node["class"]].children:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakSet
 
-from vdb import _core
 from vdb.errors import InvalidState
 from vdb.index.place import Superseded
 from vdb.index.view import measurable, vector_view
-from vdb.index.walk_codes import code_bytes
 from vdb.metrics.custom import name_of
 from vdb.query.accuracy import compare
-from vdb.query.nearest import Answer, Search, settle
-from vdb.query.plan import Actuals, Candidate, CodeCandidate, Explanation, Situation
-from vdb.query.planner import make_plan
+from vdb.query.answer import Answer
+from vdb.query.candidates import bind
+from vdb.query.explain import Explanation
+from vdb.query.nearest import Search, settle
+from vdb.query.plan import Actuals, Question, Situation
+from vdb.query.planner import make_plan, wants_density
 from vdb.query.result import Hits, Neighbors, RowSource
+from vdb.query.target import Chosen, OpenIndexes, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,51 +26,29 @@ if TYPE_CHECKING:
     from vdb.index.manager import IndexManager
     from vdb.metrics.custom import AnyMetric
     from vdb.query.accuracy import RecallReport
+    from vdb.query.candidates import Bound
     from vdb.query.export import Fetch
+    from vdb.query.methods.method import Method
     from vdb.query.plan import Plan
     from vdb.query.request import Request
-    from vdb.storage.state import IndexRecord, TableState
+    from vdb.query.resolve import Resolved, Resolver
+    from vdb.query.target import Near
+    from vdb.storage.state import TableState
     from vdb.storage.store import Store, WriteTransaction
-    from vdb.types import Slots, TableSchema
+    from vdb.types import Predicate, Slots, TableSchema, VectorColumn
 
 T = TypeVar("T")
 
-_Asked: TypeAlias = tuple[int, int | None, float | None, str]  # k, ef_search, recall, strategy
-
-_PLANS_KEPT = 256  # of one table state
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a search without a predicate searches: the vectors of one table state under one metric.
-
-    Attributes
-    ----------
-    allowed : RowSet or None
-        Live rows with a vector that has a distance; None: every slot.
-    source : RowSource
-        Where results read their columns, outside a transaction.
-    plans : dict
-        The plans made for it so far, by what the caller asked for.
-    """
-
-    name: str
-
-    state: TableState
-    metric: AnyMetric
-    view: _core.VectorView
-    allowed: _core.RowSet | None
-    rows: int
-    source: RowSource
-    plans: dict[_Asked, Plan] = field(default_factory=dict)
+_KEPT: Final = 256  # plans of one table state, and questions whose methods are bound
 
 
 class Executor:
     """Searches of one database. Thread-safe."""
 
-    def __init__(self, store: Store, indexes: IndexManager, threads: int = 0) -> None:
+    def __init__(self, store: Store, indexes: IndexManager, resolver: Resolver, threads: int = 0) -> None:
         self._store = store
         self._indexes = indexes
+        self._resolver = resolver
         self._threads = threads
         self._rolled_back: WeakSet[WriteTransaction] = WeakSet()
         self._targets: dict[tuple[str, str, str], Target] = {}
@@ -90,39 +69,40 @@ class Executor:
         }
 
     def _search(self, state: TableState, request: Request) -> Hits:
-        actuals = Actuals()
+        actuals = Actuals(parse_seconds=request.parse_seconds)
         began = time.perf_counter()
-        target, allowed = self._resolved(state, request)
+        target, chosen = self._chosen(state, request, actuals)
+        resolved = time.perf_counter()
+        search = self._planned(target, chosen, request, actuals)
+        planned = time.perf_counter()
+        answer = self._run(target, search, request)
+        actuals.search_seconds = time.perf_counter() - planned
+        actuals.plan_seconds = planned - resolved
         if request.predicate is not None:
-            actuals.predicate_seconds = time.perf_counter() - began
-            began = time.perf_counter()
-        plan = self._plan(target, allowed, request)
-        answer = self._run(target, allowed, plan, request, actuals)
-        actuals.search_seconds = time.perf_counter() - began
-        explanation = Explanation(target.name, name_of(request.metric), answer.slots, plan, actuals)
+            actuals.predicate_seconds = resolved - began
+        metric, predicate = name_of(request.metric), request.predicate
+        explanation = Explanation(target.name, metric, answer.slots, search.plan, actuals, predicate)
         neighbors = Neighbors(answer.slots, answer.distances, request.is_batch)
         source = target.source if self._store.transaction is None else self.source(state)
         return Hits(neighbors, request.columns, source, explanation)
 
     def measure_recall(self, state: TableState, request: Request) -> RecallReport:
         """Search, and scan the same rows of the same state for the truth."""
-        target, allowed = self._resolved(state, request)
-        plan = self._plan(target, allowed, request)
-        found = self._run(target, allowed, plan, request, Actuals())
+        target, chosen = self._chosen(state, request, Actuals())
+        search = self._planned(target, chosen, request, Actuals())
         exact = request._replace(ef_search=None, recall=None, strategy="scan")
-        return compare(found, self._run(target, allowed, self._plan(target, allowed, exact), exact, Actuals()), plan)
+        truth = self._run(target, self._planned(target, chosen, exact, Actuals()), exact)
+        return compare(self._run(target, search, request), truth, search.plan)
 
-    def _resolved(self, state: TableState, request: Request) -> tuple[Target, _core.RowSet | None]:
-        """What is searched, and the rows of it that may be found; None: every slot."""
-        allowed: _core.RowSet | None = None
-        if request.predicate is not None:
-            state, allowed = self._matching(state, request)
-        target = self._target(state, request)
-        if allowed is None:
-            allowed = target.allowed
-        elif target.allowed is not None:
-            allowed = allowed & target.allowed
-        return target, allowed
+    def _chosen(self, state: TableState, request: Request, actuals: Actuals) -> tuple[Target, Chosen]:
+        """What is searched, and the rows of it that may be found."""
+        if request.predicate is None:
+            target = self._target(state, request)
+            return target, target.everything
+        resolved = self._matching(state, request.predicate)
+        actuals.predicate_how = resolved.how
+        target = self._target(resolved.state, request)
+        return target, target.choose(resolved)
 
     def source(self, state: TableState) -> RowSource:
         """Where a result over `state` reads its columns."""
@@ -152,114 +132,77 @@ class Executor:
         """Refuse what was found in a transaction that was rolled back: others get its slots and row ids."""
         self._rolled_back.add(transaction)
 
-    def _matching(self, state: TableState, request: Request) -> tuple[TableState, _core.RowSet]:
+    def _matching(self, state: TableState, predicate: Predicate) -> Resolved:
         """The rows that the predicate allows and the state they were found in, which may be a newer one."""
-        name = state.schema.name
-        database, slots = self._store.matching(name, request.predicate)
-        found = _of_schema(database.table(name), state.schema)
-        return found, _core.RowSet.from_slots(slots, found.next_slot)
+        resolved = self._resolver.resolve(predicate, state)
+        _of_schema(resolved.state, state.schema)
+        return resolved
 
     def _target(self, state: TableState, request: Request) -> Target:
         key = (state.schema.name, request.column.name, name_of(request.metric))
         target = self._targets.get(key)
         if target is None or target.state is not state or target.metric != request.metric:
-            target = self._targets[key] = self._make_target(state, request.column.name, request.metric)
+            target = self._targets[key] = self._make_target(state, request.column, request.metric)
         return target
 
-    def _make_target(self, state: TableState, column: str, metric: AnyMetric) -> Target:
-        allowed = measurable(state, column, metric)
+    def _make_target(self, state: TableState, column: VectorColumn, metric: AnyMetric) -> Target:
+        allowed = measurable(state, column.name, metric)
         return Target(
-            name=f"{state.schema.name}.{column}",
+            name=f"{state.schema.name}.{column.name}",
             state=state,
+            column=column,
             metric=metric,
-            view=vector_view(state, column, metric),
-            allowed=None if allowed.count == state.next_slot else allowed,
-            rows=allowed.count,
+            view=vector_view(state, column.name, metric),
+            everything=Chosen(None if allowed.count == state.next_slot else allowed, allowed.count),
             source=RowSource(state, self._fetch(state)),
+            indexes=OpenIndexes(self._indexes, state),
         )
 
-    def _plan(self, target: Target, allowed: _core.RowSet | None, request: Request) -> Plan:
-        asked = (request.k, request.ef_search, request.recall, request.strategy)
-        if allowed is target.allowed and (known := target.plans.get(asked)) is not None:
+    def _planned(self, target: Target, chosen: Chosen, request: Request, actuals: Actuals) -> Search:
+        """The search with its plan, and with the seeds that were found for it."""
+        plan, seeds = self._plan(target, chosen, request)
+        threads = self._threads if request.is_batch else 1
+        return Search(target.view, request.queries, chosen.rows, plan, target.indexes, threads, actuals, seeds)
+
+    def _plan(self, target: Target, chosen: Chosen, request: Request) -> tuple[Plan, Slots | None]:
+        question = Question(request.k, request.ef_search, request.recall, request.strategy)
+        everything = chosen is target.everything
+        if everything and (known := target.plans.get(question)) is not None:
+            return known, None
+        bound = self._bound(target, question, not everything)
+        seen = Situation(
+            question, target.rows, chosen.count, target.state.next_slot, None, chosen.ranges, chosen.labels
+        )
+        seeds = None
+        if (walk := wants_density(seen, bound.methods)) is not None:
+            near = self._near(target, chosen, walk, request)
+            if near is not None:
+                seeds, seen = near.seeds, seen._replace(density=float(near.density.mean()))
+        plan = make_plan(seen, bound.methods)
+        if everything and bound.lasting and len(target.plans) < _KEPT:
+            target.plans[question] = plan
+        return plan, seeds
+
+    def _bound(self, target: Target, question: Question, filtered: bool) -> Bound:
+        known = target.bound.get((question, filtered))
+        if known is not None:
             return known
-        matching = target.rows if allowed is None else allowed.count
-        candidates = tuple(
-            self._candidate(target, record, request)
-            for record in target.state.indexes.values()
-            if record.column == request.column.name and record.kind == "hnsw"
-        )
-        codes = self._codes(target, request)
-        plan = make_plan(
-            Situation(
-                rows=target.rows,
-                matching=matching,
-                k=request.k,
-                ef_search=request.ef_search,
-                strategy=request.strategy,
-                candidates=candidates,
-                codes=codes,
-                row_bytes=target.view.row_bytes,
-                recall=request.recall,
-            )
-        )
-        lasting = allowed is target.allowed and all(c.lasting for c in codes)
-        if request.recall is not None:
-            lasting = lasting and all(_has_lasting_curve(c, target.state) for c in candidates)
-        if lasting and len(target.plans) < _PLANS_KEPT:
-            target.plans[asked] = plan
-        return plan
+        bound = bind(target, question, self._indexes, filtered)
+        if bound.lasting and len(target.bound) < _KEPT:
+            target.bound[question, filtered] = bound
+        return bound
 
-    def _candidate(self, target: Target, record: IndexRecord, request: Request) -> Candidate:
-        metric, wanted = record.params["metric"], name_of(request.metric)
-        curve = None
-        if request.recall is not None and request.recall < 1.0 and metric == wanted:
-            curve = self._indexes.recall_curve(target.state, record)
-        codes, bits = str(record.params.get("codes", "none")), int(record.params.get("bits", 0))
-        return Candidate(
-            name=record.name,
-            M=int(record.params["M"]),
-            nodes=self._indexes.nodes(target.state, record),
-            unusable="" if metric == wanted else f"metric is {metric}",
-            read=code_bytes(codes, bits, target.view.dim),
-            curve=curve,
-        )
+    def _near(self, target: Target, chosen: Chosen, walk: Method, request: Request) -> Near | None:
+        """Seeds and densities for a walk; None where its graph has no cells."""
+        cells = self._indexes.cells(target.state, target.state.indexes[walk.index])
+        return None if cells is None else chosen.near(walk.index, cells, target.view, request.queries)
 
-    def _codes(self, target: Target, request: Request) -> tuple[CodeCandidate, ...]:
-        return tuple(
-            self._code_candidate(target, record, name_of(request.metric))
-            for record in target.state.indexes.values()
-            if record.column == request.column.name and record.kind == "flat"
-        )
-
-    def _code_candidate(self, target: Target, record: IndexRecord, metric: str) -> CodeCandidate:
-        if record.params["metric"] != metric:  # codes that cannot serve are not loaded
-            return CodeCandidate(record.name, 0.0, f"metric is {record.params['metric']}", lasting=True)
-        codes = self._indexes.codes(target.state, record)
-        lasting = codes.covered >= target.view.n  # read before the size, which another thread may change by extending
-        size, row_bytes = codes.record_bytes, target.view.row_bytes
-        unusable = f"a code of {size} bytes is no shorter than a vector of {row_bytes}" if size >= row_bytes else ""
-        return CodeCandidate(record.name, size / row_bytes, unusable, lasting)
-
-    def _run(
-        self, target: Target, allowed: _core.RowSet | None, plan: Plan, request: Request, actuals: Actuals
-    ) -> Answer:
-        width = min(request.k, plan.situation.matching)
+    def _run(self, target: Target, search: Search, request: Request) -> Answer:
+        width = search.plan.situation.returned
         padded = min(request.k, max(target.rows, width)) if request.is_batch else width
         if width == 0 or len(request.queries) == 0:
             return Answer.nothing(len(request.queries), padded)
-        threads = self._threads if request.is_batch else 1
-        state, records = target.state, target.state.indexes
-        graph = None if plan.index is None else self._indexes.graph(state, records[plan.index])
-        codes = None if plan.codes is None else self._indexes.codes(state, records[plan.codes])
-        search = Search(target.view, request.queries, allowed, plan, graph, threads, actuals, codes)
         return settle(search, width, target.state.row_ids).padded(padded)
-
-
-def _has_lasting_curve(index: Candidate, state: TableState) -> bool:
-    """Whether what the planner knows of the recall of an index stays so while the table does."""
-    if index.unusable:
-        return True
-    return index.curve is not None and not index.curve.is_stale(state.next_slot, state.live.count)
 
 
 def _of_schema(found: TableState, schema: TableSchema) -> TableState:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from vdb.errors import InvalidArgument
 from vdb.query.bind import Rendered, bind, check_values
+from vdb.query.compile import condition_of
 from vdb.query.confine import confine
 from vdb.query.parameters import Kinds, kinds_of, to_values
 from vdb.query.placeholders import Placeholders
@@ -20,6 +21,7 @@ from vdb.query.syntax import read, render
 from vdb.types import Predicate
 
 if TYPE_CHECKING:
+    from vdb.query.condition import Condition
     from vdb.types import TableSchema
 
 _CACHED: Final = 1_024
@@ -32,6 +34,7 @@ class _Parsed:
     placeholders: Placeholders
     columns: frozenset[str]
     depends_on_values: bool
+    condition: Condition
     bound: set[Kinds] = field(default_factory=set)  # the kinds of values it is known to bind with
 
 
@@ -79,7 +82,7 @@ def parse_predicate(text: str, parameters: object, schema: TableSchema) -> Predi
         bind(rendered, values)
         if len(parsed.bound) < _KINDS_CACHED:
             parsed.bound.add(kinds)
-    return Predicate(rendered.sql, values, parsed.columns)
+    return Predicate(rendered.sql, values, parsed.columns, parsed.condition)
 
 
 class _Same:
@@ -108,4 +111,5 @@ def _parse(text: str, of: _Same) -> _Parsed:
         Placeholders(source, findings.parameters),
         frozenset(findings.columns),
         bool(findings.literals or findings.patterns),
+        condition_of(root, of.schema),
     )

@@ -1,53 +1,35 @@
-"""What the planner decided and what came of it, as values that print themselves."""
+"""What the planner looks at and what it decides, as values; what came of it, as counts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
-
-from vdb._core import ABSENT_SLOT
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from vdb._core import SearchStats
-    from vdb.index.recall import RecallCurve
-    from vdb.types import Slots
-
-Method: TypeAlias = Literal["empty", "scan", "graph", "post"]
+    from vdb.query.methods.method import Method
+    from vdb.query.resolve import LabelTerm, RangeTerm
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A graph that might serve a search; `unusable` says why it cannot.
+class Question(NamedTuple):
+    """What the caller asked for, beside the query and the predicate.
 
-    `read` is the bytes a walk reads at each node it looks at: of a code, None for the vector. `curve` is given where
-    the search asks for a recall, None where there is none yet.
+    Attributes
+    ----------
+    strategy : str
+        "auto", or the method that the caller forces.
+    recall : float or None
+        What the caller wants to find of the true neighbours, in place of `ef_search`.
     """
 
-    name: str
-    M: int
-    nodes: int
-    unusable: str = ""
-    read: int | None = None
-    curve: RecallCurve | None = None
+    k: int
+    ef_search: int | None = None
+    recall: float | None = None
+    strategy: str = "auto"
 
 
-@dataclass(frozen=True)
-class CodeCandidate:
-    """Codes that the scan might read instead of vectors.
-
-    `share` is the bytes of one beside a vector's, 0 where there are none yet: a scan costs what it reads. `lasting`
-    says that it stays so while the table does: codes that miss rows are still to be extended, or trained again.
-    """
-
-    name: str
-    share: float
-    unusable: str = ""
-    lasting: bool = False
-
-
-@dataclass(frozen=True)
-class Situation:
-    """Everything the planner looks at.
+class Situation(NamedTuple):
+    """What the planner knows beside the indexes.
 
     Attributes
     ----------
@@ -55,19 +37,31 @@ class Situation:
         Live rows with a vector.
     matching : int
         Those that the predicate allows: exact, not an estimate.
-    recall : float or None
-        What the caller wants to find of the true neighbours, in place of `ef_search`.
+    slots : int
+        Of the table, live or not.
+    density : float or None
+        The share of the rows near the query that the predicate allows; None where nobody looked.
+    ranges, labels : tuple
+        The terms of the predicate that are a range of one column, or values of one.
     """
 
+    question: Question
     rows: int
     matching: int
-    k: int
-    ef_search: int | None
-    strategy: str
-    candidates: tuple[Candidate, ...]
-    codes: tuple[CodeCandidate, ...] = ()
-    row_bytes: int = 1536  # of a vector
-    recall: float | None = None
+    slots: int
+    density: float | None = None
+    ranges: tuple[RangeTerm, ...] = ()
+    labels: tuple[LabelTerm, ...] = ()
+
+    @property
+    def k(self) -> int:
+        """Rows asked for."""
+        return self.question.k
+
+    @property
+    def returned(self) -> int:
+        """Rows to return for each query."""
+        return min(self.question.k, self.matching)
 
     @property
     def selectivity(self) -> float:
@@ -75,45 +69,72 @@ class Situation:
         return self.matching / self.rows if self.rows else 0.0
 
 
-@dataclass(frozen=True)
+class Effort(NamedTuple):
+    """How hard to search.
+
+    Attributes
+    ----------
+    ef : int
+        Allowed candidates a walk keeps; 0 where the method is no walk.
+    pool : int
+        Nodes it keeps to find its way; 0: as many.
+    budget : int
+        Rows to look at before a query goes over to the scan; 0: none.
+    arm : str
+        How a graph is walked.
+    """
+
+    ef: int = 0
+    pool: int = 0
+    budget: int = 0
+    arm: str = ""
+
+
+class Considered(NamedTuple):
+    """A method, the nanoseconds it was expected to take for a query, and why it cannot serve where it cannot."""
+
+    method: Method
+    cost: float
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """How a search is done.
 
     Attributes
     ----------
-    index : str or None
-        The graph to walk.
-    codes : str or None
-        The flat index a scan reads, its own or the one that finishes a walk; None: the vectors.
-    ef : int
-        Allowed candidates the walk keeps.
-    pool : int
-        Nodes it keeps to find its way.
-    budget : int
-        Distances or estimates after which a query goes over to the scan; 0: none.
-    scan_cost, graph_cost : float
-        Expected cost in distances of a sequential scan; infinite where impossible.
+    method : Method
+        What answers the query.
+    finish : Method
+        The scan that finishes what `method` leaves short, and bounds what it may cost.
+    considered : tuple of Considered
+        Every method that was, in the order of the indexes.
     """
 
     method: Method
+    effort: Effort
+    finish: Method
     reason: str
     situation: Situation
-    index: str | None = None
-    codes: str | None = None
-    ef: int = 0
-    pool: int = 0
-    budget: int = 0
-    scan_cost: float = 0.0
-    graph_cost: float = float("inf")
+    considered: tuple[Considered, ...] = ()
+
+    @property
+    def is_walk(self) -> bool:
+        """Whether it has an effort that decides what is found."""
+        return self.effort.ef > 0
 
 
 @dataclass(slots=True)
 class Actuals:
-    """What a search did, summed over its queries."""
+    """What a search did, summed over its queries; seconds of its stages, of the whole call."""
 
     work: list[SearchStats] = field(default_factory=list)  # of every call of the core
     fallbacks: int = 0  # queries the scan had to finish
+    predicate_how: str = ""  # what answered the predicate
+    parse_seconds: float = 0.0
     predicate_seconds: float = 0.0
+    plan_seconds: float = 0.0
     search_seconds: float = 0.0
 
     @property
@@ -131,55 +152,7 @@ class Actuals:
         """Graph nodes expanded."""
         return sum(stats.hops for stats in self.work)
 
-
-@dataclass(slots=True)
-class Explanation:
-    """A plan beside what came of it, (nq, k) padded `slots` among it; `str` is what `hits.explain()` shows."""
-
-    target: str  # table.column
-    metric: str
-    slots: Slots
-    plan: Plan
-    actuals: Actuals
-
-    def __str__(self) -> str:
-        plan, seen, actuals = self.plan, self.plan.situation, self.actuals
-        queries = len(self.slots)
-        batch = f"  queries={queries}" if queries != 1 else ""
-        returned = int((self.slots != ABSENT_SLOT).sum())
-        lines = [
-            f"VECTOR_SEARCH {self.target}  k={seen.k}  metric={self.metric}{batch}",
-            f"  strategy  {plan.method}   {plan.reason}",
-            f"  matching  {seen.matching:,} of {seen.rows:,} rows ({seen.selectivity:.2%})",
-        ]
-        if plan.index is not None:
-            wanted = "" if seen.recall is None else f" for recall {seen.recall:g}"
-            limits = f"ef_search={plan.ef}{wanted}" + (f", pool={plan.pool}" if plan.pool > plan.ef else "")
-            budget = f", budget={plan.budget:,} steps" if plan.budget else ""
-            lines.append(f"  index     {plan.index}, {limits}{budget}")
-        elif plan.codes is not None:
-            lines.append(f"  index     {plan.codes}: codes decide which rows are measured")
-        if rejected := self._rejected():
-            lines.append(f"  rejected  {'; '.join(rejected)}")
-        estimates = f"estimates {actuals.estimates:,}   " if actuals.estimates else ""
-        lines += [
-            f"  hops {actuals.hops:,}   {estimates}distances {actuals.distances:,}   fallbacks {actuals.fallbacks}",
-            f"  returned  {returned} of {min(seen.k, seen.matching) * queries}",
-            f"  predicate {actuals.predicate_seconds * 1e3:.2f} ms   search {actuals.search_seconds * 1e3:.2f} ms",
-        ]
-        return "\n".join(lines)
-
-    def _rejected(self) -> list[str]:
-        plan = self.plan
-        unusable = [(c.name, c.unusable) for c in plan.situation.candidates]
-        unusable += [(c.name, c.unusable) for c in plan.situation.codes]
-        rejected = [f"{name}: {why}" for name, why in unusable if why]
-        if plan.method == "graph":
-            rejected.append(f"scan: est. {plan.scan_cost / max(plan.graph_cost, 1.0):.1f}x the cost")
-        elif plan.method == "scan":
-            rejected += [
-                f"{c.name}: est. {plan.graph_cost / max(plan.scan_cost, 1.0):.1f}x the cost of the scan"
-                for c in plan.situation.candidates
-                if not c.unusable and plan.situation.strategy == "auto"
-            ]
-        return rejected
+    @property
+    def tests(self) -> int:
+        """Bits of the row set that walks tested."""
+        return sum(stats.tests for stats in self.work)

@@ -1,151 +1,117 @@
 """How to search: a pure function of what is known, the exact number of matching rows above all.
 
-Costs count distances of a sequential scan. The scan's own is known exactly, so it bounds every other plan: a walk that
-has cost as much as the scan would goes over to it, and the worst case is twice the better of the two.
+Every method says what it costs; the scan's own cost is known best, so it bounds every other one: a walk that has taken
+as long as the scan would goes over to it, and the worst case is twice the better of the two.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vdb.errors import InvalidArgument
-from vdb.index.recall import LEAST_ROWS, widened
-from vdb.index.spec import EF_SEARCH
-from vdb.query.plan import Candidate, CodeCandidate, Plan, Situation
+from vdb.query.methods.method import IMPOSSIBLE
+from vdb.query.plan import Considered, Plan
 
-# Distances of an unfiltered walk at M=16: _WALK * ln(rows) * ef ** _WALK_POWER, fitted to the counts that
-# bench/run.py records on 20,000 and 100,000 rows of the real set, ef 10 to 240.
-_WALK: Final = 6.2
-_WALK_POWER: Final = 0.68
-_WALK_M_POWER: Final = 0.75
-# A step of a walk costs as much as a scan's reading of this many bytes (hops, lists, cache misses), and what it reads
-# itself comes so much dearer than in order (bench/micro/gather.py).
-_STEP_BYTES: Final = 400
-_GATHERED: Final = 2.0
-# And a scan spends on each row what reading so many bytes costs.
-_ROW_BYTES: Final = 100
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vdb.query.methods.method import Method
+    from vdb.query.plan import Situation
+
+# An exact answer is worth a little more time, and its cost is known best.
+_EXACT_WORTH: Final = 1.05
+# Of the cost of the scan that a walk may take before the scan takes over: the whole bounds both together at twice the
+# better one (ski rental), a part at less, and is used where the cost of the walk is little more than a guess.
+_BUDGET: Final = 1.0
+_GUESS_BUDGET: Final = 0.3
+
+_REMEDIES: Final = {
+    "graph": "create_index(column, HNSW(metric=...)) for this metric",
+    "post": "create_index(column, HNSW(metric=...)) for this metric",
+    "codes": "create_index(column, HNSW(metric=..., codes='rabitq')) for this metric, or strategy='scan'",
+    "acorn": "create_index(column, ACORN(metric=...)) or HNSW(metric=...) for this metric",
+    "range": "create_index(column, Range(attribute)) and a predicate that demands a range of the attribute",
+    "label": "create_index(column, Label(attribute)) and a predicate that demands values of the attribute",
+    "ivf": "strategy='codes' scans compressed rows too",
+}
+_MISSING: Final = {
+    "ivf": "this version has no IVF index",
+    "range": "the column has no range index",
+    "label": "the column has no label index",
+}
 
 
-def make_plan(situation: Situation) -> Plan:
-    """Choose the cheaper of scan and graph, or what the caller forced.
+def make_plan(seen: Situation, methods: Sequence[Method]) -> Plan:
+    """Choose the cheapest method, or what the caller forced.
 
-    InvalidArgument where a forced strategy has no index to run on: it never switches silently.
+    `methods` hold at least one exact scan. InvalidArgument where a forced strategy cannot run: it never switches
+    silently.
     """
-    if situation.recall is not None:
-        situation = replace(situation, candidates=tuple(_judged(c, situation) for c in situation.candidates))
-    usable = [c for c in situation.candidates if not c.unusable]
-    best = min(usable, key=lambda c: _walk_cost(c, situation), default=None)
-    forced_walk = situation.strategy in ("graph", "post")
-    if forced_walk and best is None:
-        raise _no_index(situation)
-    if situation.matching == 0:
-        return Plan("empty", "no row matches", situation)
-    if forced_walk and best is not None:
-        return _walk(situation, best, f"forced; est. {situation.selectivity:.1%} match")
-    if situation.strategy == "scan":
-        return _scan(situation, "forced: exact over the matching rows")
-    if best is None:
-        why = "no graph" if not situation.candidates else "no usable graph"
-        return _scan(situation, f"auto: {why}; exact over the matching rows")
-    walk = _walk(situation, best, "auto: cheaper than the scan of the matching rows")
-    if walk.graph_cost >= walk.scan_cost:
-        return replace(_scan(situation, "auto: few enough rows match for the exact scan"), graph_cost=walk.graph_cost)
-    return walk
+    strategy = seen.question.strategy
+    considered = tuple(_priced(method, seen) for method in methods)
+    finish = min((c for c in considered if c.method.is_scan and not c.refusal), key=_cost)
+    if strategy != "auto":
+        usable = [c for c in considered if c.method.strategy == strategy and not c.refusal]
+        if not usable:
+            raise _cannot_run(seen, considered)
+        forced = min(usable, key=_cost).method
+        why = f"forced; {seen.selectivity:.1%} of the rows match"
+        return Plan(forced, forced.effort(seen), finish.method, why, seen, considered)
+    best = min(considered, key=_cost)
+    exact = min((c for c in considered if c.method.exact and not c.refusal), key=_cost)
+    if exact.cost <= _EXACT_WORTH * best.cost:
+        why = _why_exact(seen, considered)
+        return Plan(exact.method, exact.method.effort(seen), exact.method, why, seen, considered)
+    effort = best.method.effort(seen)
+    if not best.method.is_scan and seen.matching < seen.rows:
+        part = _GUESS_BUDGET if best.method.is_guess(seen) else _BUDGET
+        effort = effort._replace(budget=best.method.steps_within(part * finish.cost, seen))
+    return Plan(best.method, effort, finish.method, "auto: the cheapest", seen, considered)
 
 
-def effort(situation: Situation, index: Candidate) -> int:
-    """Candidates a walk keeps, at least as many as will be returned.
+def wants_density(seen: Situation, methods: Sequence[Method]) -> Method | None:
+    """The walk that seeds and the density of matching rows near the query are worth finding for; None where none is.
 
-    What the caller said, or the index's curve of the recall the caller wants, or the default. The curve is of walks
-    over all rows: under a predicate it is an estimate, as the wider pool of such a walk is.
+    That is a forced one, or one that would be chosen if every row near the query matched.
     """
-    returned = min(situation.k, situation.matching)
-    wanted = _effort_for_recall(situation, index)
-    return max(situation.ef_search or EF_SEARCH.default, returned) if wanted is None else wanted
-
-
-def _effort_for_recall(situation: Situation, index: Candidate) -> int | None:
-    if situation.recall is None or index.curve is None:
+    strategy = seen.question.strategy
+    if seen.matching == seen.rows:
         return None
-    return index.curve.ef_for(situation.recall, max(min(situation.k, situation.matching), 1))
+    walks = [m for m in methods if m.looks_near and not m.refusal(seen)]
+    if strategy != "auto":
+        return next((m for m in walks if m.strategy == strategy), None)
+    if not walks:
+        return None
+    others = min((m.cost(seen) for m in methods if not m.looks_near and not m.refusal(seen)), default=IMPOSSIBLE)
+    best = min(walks, key=lambda m: m.best_case(seen))
+    return best if best.best_case(seen) < others else None
 
 
-def _judged(index: Candidate, situation: Situation) -> Candidate:
-    """The candidate, unusable where only the scan surely reaches the recall that is asked for."""
-    if index.unusable or _effort_for_recall(situation, index) is not None:
-        return index
-    if situation.recall == 1.0:
-        why = "only the scan has recall 1"
-    elif index.curve is None:
-        why = f"no recall curve, as of fewer than {LEAST_ROWS:,} rows or while it is measured"
-    else:
-        why = f"its recall curve does not reach {situation.recall:g} for k={situation.k}"
-    return replace(index, unusable=why)
+def _why_exact(seen: Situation, considered: tuple[Considered, ...]) -> str:
+    if seen.matching == 0:
+        return "no row matches"
+    graphs = [c for c in considered if not c.method.exact]
+    if not graphs:
+        return "auto: no graph; exact over the matching rows"
+    if all(c.refusal for c in graphs):
+        return "auto: no usable graph; exact over the matching rows"
+    return "auto: few enough rows match for the exact scan"
 
 
-def _scan(situation: Situation, reason: str) -> Plan:
-    codes = _best_codes(situation)
-    return Plan(
-        "scan", reason, situation, codes=None if codes is None else codes.name, scan_cost=_scan_cost(situation, codes)
-    )
+def _cost(considered: Considered) -> float:
+    return considered.cost
 
 
-def _best_codes(situation: Situation) -> CodeCandidate | None:
-    usable = (c for c in situation.codes if not c.unusable and 0 < c.share < 1)
-    return min(usable, key=lambda c: c.share, default=None)
+def _priced(method: Method, seen: Situation) -> Considered:
+    refusal = method.refusal(seen)
+    return Considered(method, IMPOSSIBLE if refusal else method.cost(seen), refusal)
 
 
-def _scan_cost(situation: Situation, codes: CodeCandidate | None) -> float:
-    return situation.matching * (1.0 if codes is None else codes.share)
-
-
-def _walk(situation: Situation, index: Candidate, reason: str) -> Plan:
-    forced = situation.strategy != "auto"
-    codes = _best_codes(situation)
-    scan_cost = _scan_cost(situation, codes)
-    return Plan(
-        method="post" if situation.strategy == "post" else "graph",
-        reason=reason,
-        situation=situation,
-        index=index.name,
-        codes=None if codes is None else codes.name,
-        ef=effort(situation, index),
-        pool=_pool(situation, index),
-        budget=0 if forced or situation.matching == situation.rows else _budget(situation, index, scan_cost),
-        scan_cost=scan_cost,
-        graph_cost=_walk_cost(index, situation),
-    )
-
-
-def _pool(situation: Situation, index: Candidate) -> int:
-    return widened(effort(situation, index), index.nodes, situation.matching)
-
-
-def _budget(situation: Situation, index: Candidate, scan_cost: float) -> int:
-    return max(math.ceil(scan_cost / _step_cost(index, situation)), effort(situation, index))
-
-
-def _step_cost(index: Candidate, situation: Situation) -> float:
-    read = situation.row_bytes if index.read is None else index.read
-    return (_STEP_BYTES + _GATHERED * read) / (_ROW_BYTES + situation.row_bytes)
-
-
-def _walk_cost(index: Candidate, situation: Situation) -> float:
-    nodes = max(index.nodes, 2)
-    reach = math.log(nodes) * _pool(situation, index) ** _WALK_POWER
-    steps: float = _WALK * (index.M / 16) ** _WALK_M_POWER * reach
-    measured = (
-        0 if index.read is None else _GATHERED * effort(situation, index)
-    )  # of what a walk by codes found, at most
-    return _step_cost(index, situation) * min(steps, nodes) + measured
-
-
-def _no_index(situation: Situation) -> InvalidArgument:
-    why = "; ".join(f"{c.name}: {c.unusable}" for c in situation.candidates) or "the column has no graph"
+def _cannot_run(seen: Situation, considered: tuple[Considered, ...]) -> InvalidArgument:
+    strategy = seen.question.strategy
+    refusals = [f"{c.method.index}: {c.refusal}" for c in considered if c.method.strategy == strategy]
+    why = "; ".join(refusals) or _MISSING.get(strategy, "the column has no graph")
     return InvalidArgument(
-        f"strategy {situation.strategy!r} cannot run: {why}.\n"
-        "  Fix: create_index(column, HNSW(metric=...)) for this metric, or strategy='auto'"
-        + (", or ef_search= in place of recall=." if situation.recall is not None else ".")
+        f"strategy {strategy!r} cannot run: {why}.\n  Fix: {_REMEDIES[strategy]}"
+        ", or strategy='auto'" + (", or ef_search= in place of recall=." if seen.question.recall is not None else ".")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from vdb.metrics.custom import AnyMetric
     from vdb.types import Dtype, Predicate, StoredMatrix, TableSchema, VectorColumn
 
-STRATEGIES: Final = ("auto", "scan", "graph", "post")
-_PLANNED: Final = ("acorn", "range", "ivf")  # of indexes this version does not build
+STRATEGIES: Final = ("auto", "scan", "codes", "graph", "post", "acorn", "range", "label", "ivf")
 
 
 class SearchOptions(NamedTuple):
@@ -51,6 +51,8 @@ class Request(NamedTuple):
         What the caller wants to find of the true neighbours; never given together with `ef_search`.
     columns : tuple of str
         The columns the hits will show.
+    parse_seconds : float
+        What reading the predicate took.
     """
 
     column: VectorColumn
@@ -63,6 +65,7 @@ class Request(NamedTuple):
     strategy: str
     columns: tuple[str, ...]
     recall: float | None = None
+    parse_seconds: float = 0.0
 
 
 def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions) -> Request:
@@ -90,9 +93,14 @@ def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions
         ef_search = check_option("ef_search", ef_search, EF_SEARCH)
     wanted = None if options.recall is None else _checked_recall(options.recall, ef_search)
     unfiltered = options.where is None and options.params is None
-    predicate = None if unfiltered else parse_where(options.where, options.params, schema)
+    predicate, parse_seconds = None, 0.0
+    if not unfiltered:
+        began = time.perf_counter()
+        predicate = parse_where(options.where, options.params, schema)
+        parse_seconds = time.perf_counter() - began
     columns = schema.shown if options.select is None else shown_columns(schema, options.select)
-    return Request(column, queries, is_batch, k, metric, predicate, ef_search, options.strategy, columns, wanted)
+    strategy = options.strategy
+    return Request(column, queries, is_batch, k, metric, predicate, ef_search, strategy, columns, wanted, parse_seconds)
 
 
 def _checked_recall(recall: object, ef_search: int | None) -> float:
@@ -162,7 +170,7 @@ def _check_directions(queries: StoredMatrix, dtype: Dtype) -> None:
 
 
 def _unknown_strategy(strategy: object) -> InvalidArgument:
-    known = ", ".join(STRATEGIES)
-    if strategy in _PLANNED:
-        return InvalidArgument(f"strategy {strategy!r} needs an index that this version cannot build. Known: {known}.")
-    return InvalidArgument(f"unknown strategy {strategy!r}; expected one of {known}.")
+    return InvalidArgument(
+        f"unknown strategy {strategy!r}; expected one of {', '.join(STRATEGIES)}.\n"
+        "  Fix: pass one of them, or leave it out for 'auto'."
+    )

@@ -295,6 +295,11 @@ class Hits:
         """Say how the search was done and why."""
         return str(self._plan)
 
+    @property
+    def plan(self) -> object:
+        """What `explain()` prints, as values: `vdb.query.explain.Explanation`."""
+        return self._plan
+
     def __len__(self) -> int:
         return len(self._neighbors.slots) if self._neighbors.is_batch else len(self._flat_slots)
 

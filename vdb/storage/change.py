@@ -41,8 +41,9 @@ def update(
         check_room(table, n)
     if values:
         rows.update_values(cursor, table.schema, chosen, {name: _plain(value) for name, value in values.items()})
+        table = replace(table, rewrites=table.rewrites.after(values, chosen))
     if not vectors:
-        return replace(table), n
+        return table, n
     rows.move(cursor, table.schema, chosen, table.next_slot, {name: row is not None for name, row in vectors.items()})
     everywhere = np.arange(n, dtype=np.int64)
     new = {name: copied(table, name, chosen, n, everywhere) for name in table.vectors if name not in vectors}

@@ -179,5 +179,5 @@ def _sources(tables: Iterable[TableState]) -> list[Vectors]:
 
 
 def _index_files(tables: Iterable[TableState]) -> set[str]:
-    records = (record for table in tables for record in table.indexes.values())
+    records = (record for table in tables for record in table.all_indexes.values())
     return {record.file for record in records if record.file is not None}

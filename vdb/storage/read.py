@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vdb.storage.handle import Handle
+    from vdb.storage.rows import ColumnQuery
     from vdb.types import Predicate, Slots
 
 _ATTEMPTS: Final = 100  # each fails only if several commits pass between two statements
@@ -52,6 +53,21 @@ class Reader(ABC):
             return found.live.to_slots()
         with self._asking(f"where {predicate.sql}", PredicateError):
             return rows.matching(self._cursor, found.schema, predicate)
+
+    def values(self, table: str, query: ColumnQuery, which: int | Slots = 0) -> tuple[Slots, npt.NDArray[Any]]:
+        """Slots and what `query` makes of the values of a column, or of items of its lists, where they are not NULL.
+
+        Of the rows from slot `which` on, or of those in the slots `which`; (n,) each, in any order.
+        """
+        found = self._table(table)
+        with self._asking(f"to read {query.column} of table {table}"):
+            return rows.values(self._cursor, found.schema, query, which)
+
+    def nulls(self, table: str, column: str, which: int | Slots = 0) -> Slots:
+        """The slots where a column is NULL, in any order; as `values` for `which`."""
+        found = self._table(table)
+        with self._asking(f"to read {column} of table {table}"):
+            return rows.nulls(self._cursor, found.schema, column, which)
 
     def fetch(
         self,

@@ -126,10 +126,10 @@ def _load_table(
         row_ids=row_ids.view(n),
         next_row_id=stored.next_row_id,
         vectors={column.name: vectors[column.name] for column in schema.vectors},
-        indexes=stored.indexes,
+        indexes={},
         row_id_buffer=row_ids,
         generation=Generation(stored.generation),
-    )
+    ).with_indexes(stored.indexes)
 
 
 def _check_rows(cursor: duckdb.DuckDBPyConnection, stored: StoredTable, loaded: rows.LoadedRows) -> None:
@@ -217,7 +217,7 @@ def _sweep_unnamed(layout: Layout, tables: dict[str, TableState]) -> None:
     if any(layout.snapshots.iterdir()):  # a published snapshot may name files the catalog no longer does
         return
     named = {layout.vector_file(v.source.identity.file) for t in tables.values() for v in t.vectors.values()}
-    named |= {layout.index_file(i.file) for t in tables.values() for i in t.indexes.values() if i.file is not None}
+    named |= {layout.index_file(i.file) for t in tables.values() for i in t.all_indexes.values() if i.file is not None}
     for path in (*layout.vectors.iterdir(), *layout.index.iterdir()):
         if path not in named:
             _log.info("deleting %s: no table names it", path)

@@ -289,6 +289,57 @@ def matching(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, predicate: 
     return np.asarray(cursor.execute(query, predicate.parameters).fetchnumpy()["s"], np.uint32)
 
 
+@dataclass(frozen=True)
+class ColumnQuery:
+    """What is read of a column.
+
+    Attributes
+    ----------
+    value : str
+        SQL with `{item}` for the value, or for each item of a list that is not NULL.
+    of_items : bool
+        Whether the column is a list and `value` is about its items.
+    """
+
+    column: str
+    value: str
+    of_items: bool = False
+
+
+def values(
+    cursor: duckdb.DuckDBPyConnection, schema: TableSchema, query: ColumnQuery, which: int | Slots
+) -> tuple[Slots, npt.NDArray[Any]]:
+    """The slot and the value of every row, or item, that is not NULL; as `nulls` for `which`."""
+    name = quoted(query.column)
+    with _only(cursor, which) as only:
+        source = f"SELECT {SLOT_COLUMN} AS s, {name} AS v FROM {table_name(schema)} WHERE {name} IS NOT NULL{only}"
+        if query.of_items:
+            source = f"SELECT s, unnest(v) AS v FROM ({source})"
+        found = cursor.execute(
+            f"SELECT s, {query.value.format(item='v')} AS k FROM ({source}) WHERE v IS NOT NULL"
+        ).fetchnumpy()
+    return np.asarray(found["s"], np.uint32), np.asarray(found["k"])
+
+
+def nulls(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, column: str, which: int | Slots) -> Slots:
+    """The slots where a column is NULL: of those from the number `which` on, or of the slots in `which`."""
+    with _only(cursor, which) as only:
+        found = cursor.execute(
+            f"SELECT {SLOT_COLUMN} AS s FROM {table_name(schema)} WHERE {quoted(column)} IS NULL{only}"
+        ).fetchnumpy()
+    return np.asarray(found["s"], np.uint32)
+
+
+@contextmanager
+def _only(cursor: duckdb.DuckDBPyConnection, which: int | Slots) -> Iterator[str]:
+    """What keeps a query to some slots, as SQL that follows a condition."""
+    if isinstance(which, int):
+        yield f" AND {SLOT_COLUMN} >= {which}" if which else ""
+        return
+    with bound(cursor, _CHOSEN, {"slot": which}):
+        yield f" AND {SLOT_COLUMN} IN (SELECT slot FROM {_CHOSEN})"
+
+
 def slots_of_keys(
     cursor: duckdb.DuckDBPyConnection, schema: TableSchema, keys: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[np.int64], Slots]:

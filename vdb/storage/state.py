@@ -6,13 +6,14 @@ A commit makes a new state and swaps it in; the tables, row sets and views it di
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from vdb._core import ABSENT_SLOT
 from vdb.errors import InvalidArgument, NotFound
+from vdb.storage.rewrites import Rewrites
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from vdb.storage.buffers import Growing
     from vdb.storage.vectors import Vectors
     from vdb.types import RowIds, Slots, StoredMatrix, TableSchema
+
+ATTRIBUTE_KIND: Final = "attribute"  # of the record of an index over an attribute column
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class VectorState:
 
 @dataclass(frozen=True)
 class IndexRecord:
-    """A vector index as the catalog lists it.
+    """An index as the catalog lists it.
 
     Attributes
     ----------
@@ -124,6 +127,10 @@ class TableState:
         What `row_ids` is a view of; storage's own.
     generation : Generation
         Which numbering its slots are of: the same slot is another row in another one.
+    rewrites : Rewrites
+        Which attributes were changed in place.
+    indexes, attribute_indexes : mapping of str to IndexRecord
+        The indexes of vector columns and of attribute columns by name; no name is in both.
     """
 
     id: int
@@ -136,6 +143,19 @@ class TableState:
     indexes: Mapping[str, IndexRecord]
     row_id_buffer: Growing[np.int64]
     generation: Generation = field(default_factory=Generation)
+    rewrites: Rewrites = field(default_factory=Rewrites)
+    attribute_indexes: Mapping[str, IndexRecord] = field(default_factory=dict)
+
+    @property
+    def all_indexes(self) -> dict[str, IndexRecord]:
+        """Every index by name."""
+        return {**self.indexes, **self.attribute_indexes}
+
+    def with_indexes(self, records: Mapping[str, IndexRecord]) -> TableState:
+        """The same table with other indexes."""
+        attribute = {name: record for name, record in records.items() if record.kind == ATTRIBUTE_KIND}
+        vector = {name: record for name, record in records.items() if name not in attribute}
+        return replace(self, indexes=vector, attribute_indexes=attribute)
 
     @property
     def dead_slots(self) -> int:

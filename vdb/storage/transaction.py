@@ -26,7 +26,7 @@ from vdb.storage.compact import Compaction, Work, compacted, summary
 from vdb.storage.connection import FATAL, wrapped
 from vdb.storage.files import translated
 from vdb.storage.read import Reader
-from vdb.storage.state import DatabaseState, Generation, IndexRecord, TableState, VectorState
+from vdb.storage.state import ATTRIBUTE_KIND, DatabaseState, Generation, IndexRecord, TableState, VectorState
 from vdb.storage.vector_header import Identity
 
 if TYPE_CHECKING:
@@ -176,20 +176,23 @@ class WriteTransaction(Reader):
         """List an index, or replace the record of that name."""
         with self._changing(f"to list index {record.name}"):
             table = self._state.table(record.table)
-            if record.column not in table.vectors:
-                raise InvalidArgument(f"{record.table}.{record.column} is not a vector column. Fix: index one that is.")
+            of_attribute = record.kind == ATTRIBUTE_KIND
+            if record.column not in table.schema.by_name or of_attribute == (record.column in table.vectors):
+                kind = "an attribute" if of_attribute else "a vector"
+                raise InvalidArgument(f"{record.table}.{record.column} is not {kind} column. Fix: index one that is.")
             catalog.put_index(self._cursor, table.id, record)
-            self._put(replace(table, indexes={**table.indexes, record.name: record}))
+            self._put(table.with_indexes({**table.all_indexes, record.name: record}))
 
     def drop_index(self, table: str, name: str) -> None:
         """Forget an index; its snapshot goes with the commit."""
         with self._changing(f"to drop index {name}"):
             state = self._state.table(table)
-            if name not in state.indexes:
-                known = ", ".join(state.indexes) or "none"
+            records = state.all_indexes
+            if records.pop(name, None) is None:
+                known = ", ".join(records) or "none"
                 raise NotFound(f"Table {table} has no index {name!r}. Indexes: {known}.")
             catalog.remove_index(self._cursor, state.id, name)
-            self._put(replace(state, indexes={k: v for k, v in state.indexes.items() if k != name}))
+            self._put(state.with_indexes(records))
 
     def commit(self) -> int:
         """Make everything durable and visible; returns the sequence number of the commit.

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "base/check.h"
@@ -14,7 +14,9 @@
 #include "core/distance.h"
 #include "core/rerank.h"
 #include "core/top_k.h"
+#include "index/flat/query_group.h"
 #include "index/flat/scan.h"
+#include "index/flat/sign_scan.h"
 #include "index/flat/tiles.h"
 
 namespace vdb {
@@ -24,74 +26,19 @@ namespace {
 constexpr std::size_t kMaxQueriesPerGroup = 64;
 // Slots whose density decides between reading all records and gathering some.
 constexpr std::size_t kTileSlots = 1024;
-// Records of a block: what they give fits the first-level cache.
-constexpr std::size_t kBlockRecords = 64;
 // A tile with more than one allowed slot in this many is read whole: reading on costs less than jumping.
 constexpr std::size_t kGatherBelow = 4;
 // Records asked for ahead of a gather.
 constexpr std::size_t kGatherAhead = 16;
 constexpr std::size_t kWidth = 4;  // of a gathered step
-
-// The bound queries of a group, by the tile form of the codec where it has one.
-template <class Codec>
-class Group {
- public:
-  // `queries` are bound as vectors of the metric of the codes.
-  Group(const Codec& codec, const VectorView& queries) {
-    std::vector<float> prepared(queries.n * queries.dim);
-    const bool cosine = queries.metric == Metric::kCosine;
-    for (std::size_t q = 0; q < queries.n; ++q) {
-      const Slot query = static_cast<Slot>(q);
-      const float inverse = cosine ? inverse_norm(queries.row(query), queries.dim, queries.dtype) : 1.0F;
-      to_code_space(queries, query, inverse, prepared.data() + q * queries.dim);
-    }
-    if constexpr (requires { codec.bind_block(prepared.data(), queries.n); }) {
-      queries_ = codec.bind_block(prepared.data(), queries.n);
-    } else {
-      for (std::size_t q = 0; q < queries.n; ++q) queries_.push_back(codec.bind(prepared.data() + q * queries.dim));
-    }
-    if constexpr (kHasBatch) {
-      static_assert(kBlockRecords <= Codec::Batch::kRows);
-      if (queries.n > 1) batch_.emplace(queries_);
-    }
-    estimates_.resize(queries.n * kBlockRecords);
-  }
-
-  // (queries, records.n), valid until the next call.
-  const Estimate* block(const CodeRows& records) {
-    if constexpr (kHasBatch) {
-      if (batch_) {
-        batch_->estimate(records, estimates_.data());
-        return estimates_.data();
-      }
-    }
-    for (std::size_t q = 0; q < queries_.size(); ++q) {
-      queries_[q].estimate_block(records, estimates_.data() + q * records.n);
-    }
-    return estimates_.data();
-  }
-
-  const typename Codec::Query& operator[](std::size_t q) const { return queries_[q]; }
-  std::size_t size() const { return queries_.size(); }
-
- private:
-  static constexpr bool kHasBatch = requires { typename Codec::Batch; };
-  struct None {};
-  template <class C>
-  static auto batch_of(int) -> std::optional<typename C::Batch>;
-  template <class C>
-  static auto batch_of(...) -> None;
-
-  std::vector<typename Codec::Query> queries_;
-  decltype(batch_of<Codec>(0)) batch_;
-  std::vector<Estimate> estimates_;
-};
+// Up to so many rows are measured at once: binding a query to signs and all bits costs as much.
+constexpr std::size_t kFewRows = 32;
 
 // One group of queries over the records of [range.begin, range.end).
 template <class Codec>
 class CodeScan {
  public:
-  CodeScan(const CodeStore::Snapshot& codes, Group<Codec>& group, const QueryBatch& batch, float offset)
+  CodeScan(const CodeStore::Snapshot& codes, QueryGroup<Codec>& group, const QueryBatch& batch, float offset)
       : codes_(codes), group_(group), batch_(batch), offset_(offset), candidates_(group.size()) {
     for (auto& candidates : candidates_) candidates.reset(batch.k + 1);
   }
@@ -113,7 +60,16 @@ class CodeScan {
     }
   }
 
+  // The same for a list of slots, in any order.
+  void read(std::span<const Slot> slots) {
+    for (; !slots.empty(); slots = slots.subspan(std::min(kTileSlots, slots.size()))) {
+      if (batch_.cancel->poll()) throw Cancelled();
+      gather(slots.first(std::min(kTileSlots, slots.size())));
+    }
+  }
+
   std::uint64_t estimated() const noexcept { return estimated_; }
+  std::uint64_t refined() const noexcept { return 0; }
   BoundedCandidates& candidates(std::size_t q) { return candidates_[q]; }
 
  private:
@@ -190,7 +146,7 @@ class CodeScan {
   }
 
   const CodeStore::Snapshot& codes_;
-  Group<Codec>& group_;
+  QueryGroup<Codec>& group_;
   const QueryBatch& batch_;
   const float offset_;
   std::vector<BoundedCandidates> candidates_;
@@ -204,29 +160,54 @@ struct Job {
   const VectorView& view;
   const QueryBatch& batch;
   Tile range;
+  const SlotLists* lists;  // in place of the range; null where that is scanned
   const Answers& answers;
 };
+
+template <class Codec>
+using ScanOf = std::conditional_t<std::is_same_v<Codec, Rabitq>, SignScan, CodeScan<Codec>>;
+
+template <class Distance>
+std::size_t measure(const Distance& distance, std::span<const Slot> slots, TopK& nearest) {
+  for_each_distance(distance, slots, [&](Slot slot, float value) { nearest.push({value, slot}); });
+  return slots.size();
+}
+
+// The rows of the range, or of the list of the one query of the group: by vector those that have no code.
+template <class Scan, class Distance>
+std::size_t read_rows(const Job& job, std::size_t query, Scan& scan, std::span<const Distance> distances,
+                      std::span<TopK> nearest) {
+  const auto& [codes, view, batch, range, lists, answers] = job;
+  if (lists == nullptr) {
+    const std::size_t covered = std::clamp(codes.covered, range.begin, range.end);
+    scan.run({range.begin, covered});
+    return scan_vectors<Distance>(view, batch, {covered, range.end}, distances, nearest);
+  }
+  std::vector<Slot> slots(lists->of(query).begin(), lists->of(query).end());
+  const auto uncovered = std::partition(slots.begin(), slots.end(), [&](Slot slot) { return slot < codes.covered; });
+  scan.read({slots.begin(), uncovered});
+  return measure<Distance>(distances[0], {uncovered, slots.end()}, nearest[0]);
+}
 
 // Queries [chunk.begin, chunk.end) of the job.
 template <class Codec, class Distance>
 SearchStats scan_group(const Codec& codec, const Job& job, const Chunk& chunk) {
-  const auto& [codes, view, batch, range, answers] = job;
+  const auto& [codes, view, batch, range, lists, answers] = job;
   VectorView queries = view;
   queries.data = batch.queries + chunk.begin * view.row_bytes();
   queries.n = chunk.end - chunk.begin;
-  Group<Codec> group(codec, queries);
+  QueryGroup<Codec> group(codec, queries);
   std::vector<Distance> distances;
   std::vector<TopK> nearest(group.size());
   for (std::size_t q = 0; q < group.size(); ++q) {
     distances.emplace_back(view, queries.row(static_cast<Slot>(q)));
-    nearest[q].reset(std::min(batch.k, range.end - range.begin) + 1);
+    nearest[q].reset(std::min(batch.k, view.n) + 1);
   }
-  const std::size_t covered = std::clamp(codes.covered, range.begin, range.end);
+  ScanOf<Codec> scan(codes, group, batch, view.metric == Metric::kCosine ? 1.0F : 0.0F);
   SearchStats stats;
-  stats.distances = scan_vectors<Distance>(view, batch, {covered, range.end}, distances, nearest);
-  CodeScan<Codec> scan(codes, group, batch, view.metric == Metric::kCosine ? 1.0F : 0.0F);
-  scan.run({range.begin, covered});
+  stats.distances = read_rows<ScanOf<Codec>, Distance>(job, chunk.begin, scan, distances, nearest);
   stats.estimates = scan.estimated();
+  stats.refined = scan.refined();
   for (std::size_t q = 0; q < group.size(); ++q) {
     stats.distances += rerank(distances[q], scan.candidates(q).sorted(), nearest[q], batch.cancel);
     write_answer<Distance>(nearest[q].sorted(), batch, chunk.begin + q, answers, stats);
@@ -234,22 +215,37 @@ SearchStats scan_group(const Codec& codec, const Job& job, const Chunk& chunk) {
   return stats;
 }
 
-}  // namespace
+// Without codes.
+SearchStats measure_lists(const VectorView& view, const QueryBatch& batch, const SlotLists& lists,
+                          const Answers& answers) {
+  SearchStats total;
+  std::mutex total_mutex;
+  parallel_for({batch.nq, 1, batch.threads}, [&](const Chunk& chunk) {
+    SearchStats stats;
+    with_distance(view, batch.queries + chunk.begin * view.row_bytes(), [&]<class Distance>(const Distance& distance) {
+      if (batch.cancel->poll()) throw Cancelled();
+      TopK nearest;
+      nearest.reset(std::min(batch.k, view.n) + 1);
+      stats.distances = measure(distance, lists.of(chunk.begin), nearest);
+      write_answer<Distance>(nearest.sorted(), batch, chunk.begin, answers, stats);
+    });
+    const std::lock_guard lock(total_mutex);
+    total += stats;
+  });
+  total.sort();
+  return total;
+}
 
-SearchStats scan_codes(const CodeStore::Snapshot& codes, const VectorView& view, const QueryBatch& batch,
-                       std::size_t begin, const Answers& answers) {
-  if (codes.codec == nullptr) return scan(view, batch, begin, answers);
+SearchStats run(const Job& job) {
+  const auto& [codes, view, batch, range, lists, answers] = job;
   const std::size_t dim = std::visit([](const auto& codec) { return codec.dim(); }, *codes.codec);
   VDB_CHECK(view.dim == dim && view.metric == codes.metric,
             "the codes are of vectors of " + std::to_string(dim) + " dimensions under " +
                 std::string(name_of(codes.metric)) + ", these have " + std::to_string(view.dim) + " under " +
                 std::string(name_of(view.metric)));
-  VDB_CHECK(
-      batch.rows == nullptr || batch.rows->size() == view.n,
-      "the row set covers " + std::to_string(batch.rows->size()) + " slots, the vectors " + std::to_string(view.n));
-  const Job job{codes, view, batch, {std::min(begin, view.n), view.n}, answers};
   const std::size_t threads = resolve_threads(batch.threads);
-  const std::size_t group = std::clamp((batch.nq + threads - 1) / threads, std::size_t{1}, kMaxQueriesPerGroup);
+  const std::size_t most = lists == nullptr ? kMaxQueriesPerGroup : 1;
+  const std::size_t group = std::clamp((batch.nq + threads - 1) / threads, std::size_t{1}, most);
   SearchStats total;
   std::mutex total_mutex;
   parallel_for({batch.nq, group, batch.threads}, [&](const Chunk& chunk) {
@@ -263,6 +259,33 @@ SearchStats scan_codes(const CodeStore::Snapshot& codes, const VectorView& view,
   });
   total.sort();
   return total;
+}
+
+}  // namespace
+
+SearchStats scan_codes(const CodeStore::Snapshot& codes, const VectorView& view, const QueryBatch& batch,
+                       std::size_t begin, const Answers& answers) {
+  VDB_CHECK(
+      batch.rows == nullptr || batch.rows->size() == view.n,
+      "the row set covers " + std::to_string(batch.rows->size()) + " slots, the vectors " + std::to_string(view.n));
+  const Tile range{std::min(begin, view.n), view.n};
+  const std::size_t rows = batch.rows == nullptr ? range.end - range.begin : batch.rows->count();
+  if (codes.codec == nullptr || (rows <= kFewRows && std::holds_alternative<Rabitq>(*codes.codec))) {
+    return scan(view, batch, begin, answers);
+  }
+  return run({codes, view, batch, range, nullptr, answers});
+}
+
+SearchStats scan_lists(const CodeStore::Snapshot& codes, const VectorView& view, const QueryBatch& batch,
+                       const SlotLists& lists, const Answers& answers) {
+  for (std::size_t q = 0; q < batch.nq; ++q) {
+    for (const Slot slot : lists.of(q)) {
+      VDB_CHECK(slot < view.n, "slot " + std::to_string(slot) + " of a list is not below the " +
+                                   std::to_string(view.n) + " of the vectors");
+    }
+  }
+  if (codes.codec == nullptr) return measure_lists(view, batch, lists, answers);
+  return run({codes, view, batch, {0, view.n}, &lists, answers});
 }
 
 }  // namespace vdb

@@ -2,6 +2,7 @@
 // the one writer replaces them, so edges are atomics; a reader may see a mixture of two rows, each entry of it valid.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +17,14 @@ class Adjacency {
  public:
   // `row_of` maps a slot to its row, null where row and slot are the same; `offset` is added to the mapped row.
   Adjacency(Slot* edges, std::size_t width, const std::uint32_t* row_of = nullptr, std::size_t offset = 0) noexcept
-      : edges_(edges), width_(width), row_of_(row_of), offset_(offset) {}
+      : edges_(edges), width_(width), stride_(width), row_of_(row_of), offset_(offset) {}
+
+  // The first `width` entries of the same rows, to read: store() needs whole rows.
+  Adjacency head(std::size_t width) const noexcept {
+    Adjacency shorter = *this;
+    shorter.width_ = std::min(width, width_);
+    return shorter;
+  }
 
   std::size_t width() const noexcept { return width_; }
   void prefetch(Slot slot) const noexcept { prefetch_lines(row(slot), lines_of(width_ * sizeof(Slot))); }
@@ -31,6 +39,22 @@ class Adjacency {
       if (neighbor == kAbsentSlot) return;
       visit(neighbor);
     }
+  }
+
+  // Calls visit(neighbor) for the edges of `slot` from position `begin` on, until it returns false.
+  template <class Visit>
+  void for_each_while(Slot slot, std::size_t begin, Visit&& visit) const {
+    Slot* const edges = row(slot);
+    for (std::size_t i = begin; i < width_; ++i) {
+      const Slot neighbor = std::atomic_ref<Slot>(edges[i]).load(std::memory_order_acquire);
+      if (neighbor == kAbsentSlot || !visit(neighbor)) return;
+    }
+  }
+
+  std::size_t degree(Slot slot) const noexcept {
+    std::size_t count = 0;
+    for_each(slot, [&](Slot) { ++count; });
+    return count;
   }
 
   // Calls visit(entry) for each entry of the row, the empty ones, kAbsentSlot, with it: a loop whose length is known.
@@ -73,11 +97,12 @@ class Adjacency {
 
   Slot* row(Slot slot) const noexcept {
     const std::size_t row = row_of_ == nullptr ? slot : row_of_[slot] + offset_;
-    return edges_ + row * width_;
+    return edges_ + row * stride_;
   }
 
   Slot* edges_;
   std::size_t width_;
+  std::size_t stride_;  // entries from one row to the next
   const std::uint32_t* row_of_;
   std::size_t offset_;
 };

@@ -17,16 +17,39 @@ namespace vdb {
 
 class CandidatePool {
  public:
-  // Empties the pool; it keeps the `capacity` nearest of what is inserted.
-  void reset(std::size_t capacity) {
+  // What becomes of nodes that have no room.
+  enum class Rest { kForgotten, kSetAside };
+
+  // Empties the pool; it keeps the `capacity` nearest of what is inserted. What is set aside comes back with widen().
+  void reset(std::size_t capacity, Rest rest = Rest::kForgotten) {
     if (entries_.size() < capacity) entries_.resize(capacity);
     capacity_ = capacity;
     size_ = 0;
     next_ = 0;
     bar_ = capacity == 0 ? 0 : kNoBar;
+    rest_ = rest;
+    aside_.clear();
+  }
+
+  // Makes room for `capacity` nodes, at least as many as before: the nearest of those set aside come in, each expanded
+  // or not as it was.
+  void widen(std::size_t capacity) {
+    VDB_ASSERT(capacity >= capacity_ && rest_ == Rest::kSetAside);
+    if (entries_.size() < capacity) entries_.resize(capacity);
+    capacity_ = capacity;
+    const auto room = static_cast<std::ptrdiff_t>(std::min(capacity - size_, aside_.size()));
+    std::nth_element(aside_.begin(), aside_.begin() + room, aside_.end());
+    std::copy_n(aside_.begin(), room, entries_.begin() + static_cast<std::ptrdiff_t>(size_));
+    aside_.erase(aside_.begin(), aside_.begin() + room);
+    size_ += static_cast<std::size_t>(room);
+    std::sort(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(size_));
+    next_ = 0;
+    skip_expanded();
+    bar_ = size_ == capacity_ ? entries_[size_ - 1] & kDistanceMask : kNoBar;
   }
 
   std::size_t size() const noexcept { return size_; }
+  bool full() const noexcept { return size_ == capacity_; }
   Neighbor operator[](std::size_t i) const noexcept { return neighbor_of(entries_[i]); }
 
   // Whether insert() would keep a candidate at this distance: an infinite one too, while there is room.
@@ -48,6 +71,7 @@ class CandidatePool {
       sorted_.resize(slots.size());
       positions_.resize(slots.size());
     }
+    if (rest_ == Rest::kSetAside) set_aside(slots, distances);
     const std::size_t count = sort(admit(slots, distances));
     if (count > 0) merge(count);
   }
@@ -59,7 +83,7 @@ class CandidatePool {
     VDB_ASSERT(has_next());
     const Neighbor nearest = peek();
     entries_[next_] |= kExpanded;
-    while (next_ < size_ && (entries_[next_] & kExpanded) != 0) ++next_;
+    skip_expanded();
     return nearest;
   }
 
@@ -83,6 +107,18 @@ class CandidatePool {
     const auto ordered = static_cast<std::uint32_t>(entry >> kDistanceShift);
     const std::uint32_t flip = ((ordered >> 31) - 1U) | kSign;
     return {std::bit_cast<float>(ordered ^ flip), static_cast<Slot>(entry) >> 1};
+  }
+
+  void skip_expanded() noexcept {
+    while (next_ < size_ && (entries_[next_] & kExpanded) != 0) ++next_;
+  }
+
+  // What admit() will not take.
+  void set_aside(std::span<const Slot> slots, const float* distances) {
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      const Entry entry = entry_of({distances[i], slots[i]});
+      if (entry >= bar_) aside_.push_back(entry);
+    }
   }
 
   // Most are too far once the pool is full, in no pattern a processor could learn: this leaves those below the bar in
@@ -131,12 +167,17 @@ class CandidatePool {
 
   // Merges the first `count` of sorted_ into the pool from behind: each entry of the pool moves once, however many
   // come. All positions are found first, as searches that do not wait for each other's moves.
-  void merge(std::size_t count) noexcept {
+  void merge(std::size_t count) {
+    const std::size_t arrived = count;
     for (std::size_t i = 0; i < count; ++i) positions_[i] = position_of(sorted_[i]);
     while (count > 0 && positions_[count - 1] + count > capacity_) --count;
-    if (count == 0) return;
     Entry* const begin = entries_.data();
     std::size_t end = std::min(size_, capacity_ - count);
+    if (rest_ == Rest::kSetAside) {
+      aside_.insert(aside_.end(), sorted_.data() + count, sorted_.data() + arrived);
+      aside_.insert(aside_.end(), begin + end, begin + size_);
+    }
+    if (count == 0) return;
     size_ = end + count;
     for (std::size_t i = count; i-- > 0;) {
       Entry* const from = begin + positions_[i];
@@ -152,6 +193,8 @@ class CandidatePool {
   std::vector<Entry> arrivals_;  // what one call of insert() may keep, as it came
   std::vector<Entry> sorted_;    // and in order
   std::vector<std::size_t> positions_;
+  std::vector<Entry> aside_;  // nodes that had no room, in no order
+  Rest rest_ = Rest::kForgotten;
   std::size_t capacity_ = 0;
   std::size_t size_ = 0;
   std::size_t next_ = 0;  // first entry not yet expanded

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 
 #include "core/slot.h"
 #include "index/graph/adjacency.h"
@@ -10,6 +11,12 @@
 #include "index/graph/visited.h"
 
 namespace vdb {
+
+// What an expansion measured and looked up itself, for those that do more than bring slots: their `spent()`.
+struct HopCost {
+  std::uint64_t distances = 0;
+  std::uint64_t tests = 0;
+};
 
 // The direct neighbours not seen before, below `limit`: later nodes may belong to rows the caller cannot see yet.
 struct OneHop {

@@ -7,6 +7,7 @@
 
 #include "core/neighbor.h"
 #include "core/top_k.h"
+#include "index/graph/bridges.h"
 #include "index/graph/candidate_pool.h"
 #include "index/graph/code_distance.h"
 #include "index/graph/fresh.h"
@@ -20,6 +21,8 @@ struct Scratch {
   Visited visited;
   TopK allowed;                     // nearest that pass the filter
   Fresh fresh;                      // neighbours of one node not seen before
+  Surroundings surroundings;        // of one node whose neighbours may not pass
+  std::vector<Slot> entries;        // where a filtered search begins
   std::vector<Slot> row;            // edges of a node being linked
   std::vector<Neighbor> neighbors;  // sorted candidates of a node being linked
   std::vector<Neighbor> selected;

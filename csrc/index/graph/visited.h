@@ -25,6 +25,8 @@ class Visited {
 
   std::size_t size() const noexcept { return size_; }
 
+  bool contains(Slot slot) const noexcept { return (words_[slot / kWordBits] >> (slot % kWordBits) & 1U) != 0; }
+
   // Marks the node; false where it was marked before.
   bool insert(Slot slot) noexcept {
     const bool fresh = mark(slot);

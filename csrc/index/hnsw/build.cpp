@@ -2,8 +2,8 @@
 // reverse edges merged target by target, again in parallel. Nothing depends on which thread did what.
 #include <algorithm>
 #include <string>
-#include <tuple>
 #include <type_traits>
+#include <variant>
 
 #include "base/check.h"
 #include "base/thread_pool.h"
@@ -11,7 +11,7 @@
 #include "index/graph/code_distance.h"
 #include "index/graph/expansion.h"
 #include "index/graph/filter.h"
-#include "index/graph/prune.h"
+#include "index/graph/link.h"
 #include "index/graph/search.h"
 #include "index/hnsw/descend.h"
 #include "index/hnsw/hnsw.h"
@@ -19,34 +19,10 @@
 namespace vdb {
 namespace {
 
-// Nodes of one batch do not see each other, so a batch is a small part of the graph it joins.
-constexpr std::size_t kBatchDivisor = 64;
-constexpr std::size_t kMaxBatch = 4096;
-// Nodes and targets per turn of a thread.
-constexpr std::size_t kNodesPerChunk = 4;
-constexpr std::size_t kTargetsPerChunk = 16;
-
-// Level 0 is denser than the heuristic alone would have it: up to 2M edges from the start, and at least 3M/2. A hop
-// costs as much as the estimates of several neighbours, so a walk by codes finds more in the same time.
-EdgeCounts edge_counts(std::size_t level, std::size_t M) {
-  return level == 0 ? EdgeCounts{2 * M, 3 * M / 2} : EdgeCounts{M};
-}
-
 struct Node {
   Slot slot;
   std::size_t level;
   std::size_t first_row;  // of its rows in the batch's links, level 0 first
-};
-
-struct ReverseEdge {
-  std::size_t level;
-  Slot target;
-  Neighbor source;
-
-  friend bool operator<(const ReverseEdge& a, const ReverseEdge& b) noexcept {
-    return std::tie(a.level, a.target, a.source) < std::tie(b.level, b.target, b.source);
-  }
-  bool same_row(const ReverseEdge& other) const noexcept { return level == other.level && target == other.target; }
 };
 
 }  // namespace
@@ -54,7 +30,7 @@ struct ReverseEdge {
 class HnswBuilder {
  public:
   HnswBuilder(Hnsw& graph, const VectorView& view, const ExtendOptions& options)
-      : graph_(graph), view_(view), options_(options), M_(graph.params_.M) {}
+      : graph_(graph), view_(view), options_(options) {}
 
   void run() {
     if (graph_.codes_) {
@@ -67,8 +43,7 @@ class HnswBuilder {
     graph_.reserve(view_.n, upper_rows);
     layers_ = graph_.layers_.get();
     for (std::size_t done = 0; done < slots.size();) {
-      const std::size_t size = std::clamp<std::size_t>(graph_.nodes() / kBatchDivisor, 1, kMaxBatch);
-      const std::size_t end = std::min(done + size, slots.size());
+      const std::size_t end = std::min(done + batch_size(graph_.nodes()), slots.size());
       insert_batch({slots.data() + done, end - done});
       done = end;
       graph_.covered_.store(std::size_t{slots[done - 1]} + 1, std::memory_order_release);
@@ -135,28 +110,27 @@ class HnswBuilder {
   void choose_links(const Node& node, const Hnsw::Entry& entry, const Walk& walk, const Distance& distance,
                     Scratch& scratch) {
     SearchStats stats;
-    const std::size_t ef = graph_.params_.ef_construction;
+    const std::size_t ef = std::visit([](const auto& rule) { return rule.candidates(); }, graph_.rule_);
     const Beam beam{{ef, ef, view_.n, 0, options_.cancel}, scratch, stats};
-    Slot start = descend(walk, *layers_, M_, {entry.slot, entry.level, node.level, view_.n}, beam);
+    Slot start = descend(walk, *layers_, {entry.slot, entry.level, node.level, view_.n}, beam);
     for (std::size_t level = std::min(entry.level, node.level) + 1; level-- > 0;) {
-      const OneHop expansion{layers_->edges(level, M_), view_.n};
+      const OneHop expansion{layers_->walked(level), view_.n};
       beam_search(walk, AllowAll{}, expansion, {&start, 1}, beam);
       scratch.neighbors.clear();
       for (std::size_t i = 0; i < scratch.pool.size(); ++i) scratch.neighbors.push_back(scratch.pool[i]);
       start = scratch.neighbors.front().slot;
-      if constexpr (!std::is_same_v<Walk, Distance>) measure(distance, scratch);
-      select_neighbors<Distance>(view_, scratch.neighbors, edge_counts(level, M_), links_[node.first_row + level]);
+      if constexpr (!std::is_same_v<Walk, Distance>) measure_found(distance, scratch);
+      choose_among<Distance>({view_, *layers_, level, scratch}, links_[node.first_row + level]);
     }
   }
 
-  // Replaces the estimates of scratch.neighbors by distances.
+  // Some of row.scratch.neighbors.
   template <class Distance>
-  static void measure(const Distance& distance, Scratch& scratch) {
-    scratch.row.clear();
-    for (const Neighbor& neighbor : scratch.neighbors) scratch.row.push_back(neighbor.slot);
-    scratch.neighbors.clear();
-    for_each_distance(distance, scratch.row, [&](Slot slot, float d) { scratch.neighbors.push_back({d, slot}); });
-    std::sort(scratch.neighbors.begin(), scratch.neighbors.end());
+  void choose_among(const RowChoice& row, std::vector<Neighbor>& kept) const {
+    const auto by = [&](const auto& rule) {
+      rule.template choose<Distance>(row, row.scratch.neighbors, rule.counts(row.level), kept);
+    };
+    std::visit(by, graph_.rule_);
   }
 
   void store_nodes() {
@@ -168,7 +142,7 @@ class HnswBuilder {
       for (std::size_t level = 0; level <= node.level; ++level) {
         row.clear();
         for (const Neighbor& neighbor : links_[node.first_row + level]) row.push_back(neighbor.slot);
-        layers_->edges(level, M_).store(node.slot, row);
+        layers_->edges(level).store(node.slot, row);
         if (level == 0) graph_.changed_[node.slot] = 1;
       }
     }
@@ -180,46 +154,13 @@ class HnswBuilder {
     for (const Node& node : nodes_) {
       for (std::size_t level = 0; level <= node.level; ++level) {
         for (const Neighbor& neighbor : links_[node.first_row + level]) {
-          reverse_.push_back({level, neighbor.slot, {neighbor.distance, node.slot}});
+          reverse_.add(level, neighbor.slot, {neighbor.distance, node.slot});
+          if (level == 0) graph_.changed_[neighbor.slot] = 1;
         }
       }
     }
-    std::sort(reverse_.begin(), reverse_.end());
-    groups_.clear();
-    for (std::size_t i = 0; i < reverse_.size(); ++i) {
-      if (i == 0 || !reverse_[i].same_row(reverse_[i - 1])) groups_.push_back(i);
-    }
-    groups_.push_back(reverse_.size());
-    parallel_for({groups_.size() - 1, kTargetsPerChunk, options_.threads}, [&](const Chunk& chunk) {
-      const ScratchPool::Handle scratch = graph_.scratches_.take();
-      for (std::size_t g = chunk.begin; g < chunk.end; ++g) {
-        merge_row<Distance>({reverse_.data() + groups_[g], groups_[g + 1] - groups_[g]}, *scratch);
-      }
-    });
-  }
-
-  // Adds the sources of `edges`, which share one target and level, to the target's row; an overfull row is chosen anew.
-  template <class Distance>
-  void merge_row(std::span<const ReverseEdge> edges, Scratch& scratch) {
-    const Slot target = edges.front().target;
-    const Adjacency adjacency = layers_->edges(edges.front().level, M_);
-    auto& row = scratch.row;
-    row.clear();
-    adjacency.for_each(target, [&](Slot neighbor) { row.push_back(neighbor); });
-    if (row.size() + edges.size() > adjacency.width()) {
-      auto& candidates = scratch.neighbors;
-      candidates.clear();
-      for_each_distance(Distance(view_, target), row, [&](Slot slot, float d) { candidates.push_back({d, slot}); });
-      for (const ReverseEdge& edge : edges) candidates.push_back(edge.source);
-      std::sort(candidates.begin(), candidates.end());
-      select_neighbors<Distance>(view_, candidates, edge_counts(edges.front().level, M_), scratch.selected);
-      row.clear();
-      for (const Neighbor& kept : scratch.selected) row.push_back(kept.slot);
-    } else {
-      for (const ReverseEdge& edge : edges) row.push_back(edge.source.slot);
-    }
-    adjacency.store(target, row);
-    if (edges.front().level == 0) graph_.changed_[target] = 1;
+    const BatchJoin batch{view_, *layers_, reverse_, graph_.scratches_, options_.threads};
+    std::visit([&](const auto& rule) { rule.template join<Distance>(batch); }, graph_.rule_);
   }
 
   void publish() {
@@ -237,13 +178,11 @@ class HnswBuilder {
   Hnsw& graph_;
   const VectorView& view_;
   const ExtendOptions& options_;
-  const std::size_t M_;
   Layers* layers_ = nullptr;
   CodeStore::Snapshot codes_;
   std::vector<Node> nodes_;
   std::vector<std::vector<Neighbor>> links_;  // chosen edges, a row per node and level
-  std::vector<ReverseEdge> reverse_;
-  std::vector<std::size_t> groups_;  // where each target's run begins in reverse_
+  ReverseEdges reverse_;
 };
 
 void Hnsw::extend(const VectorView& view, const ExtendOptions& options) {

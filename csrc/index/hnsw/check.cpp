@@ -9,7 +9,7 @@ namespace vdb {
 namespace {
 
 // Nodes per turn of a thread: half a megabyte of edges at M = 16.
-constexpr std::size_t kNodesPerChunk = 4096;
+constexpr std::size_t kNodesPerTurn = 4096;
 
 // The edges of one node on one level.
 struct Row {
@@ -80,18 +80,19 @@ void Hnsw::check(const std::string& path) {
   const std::lock_guard lock(writer_);
   const Layers& layers = *layers_;
   const EdgeRules rules(layers, covered(), nodes());
-  const std::size_t M = params_.M;
+  const std::size_t base = layers.widths.base;
+  const std::size_t upper = layers.widths.upper;
   const auto check_row = [&](const Row& row) {
     if (!rules.hold(row)) rules.explain(row, path);
   };
-  parallel_for({covered(), kNodesPerChunk, 0}, [&](const Chunk& chunk) {
+  parallel_for({covered(), kNodesPerTurn, 0}, [&](const Chunk& chunk) {
     for (std::size_t at = chunk.begin; at < chunk.end; ++at) {
       if (layers.levels[at] == kNoLevel) continue;
       const auto slot = static_cast<Slot>(at);
-      check_row({slot, 0, layers.base.data() + at * 2 * M, 2 * M});
-      const Slot* const upper = layers.upper.data() + std::size_t{layers.upper_begin[at]} * M;
+      check_row({slot, 0, layers.base.data() + at * base, base});
+      const Slot* const rows = layers.upper.data() + std::size_t{layers.upper_begin[at]} * upper;
       for (std::size_t level = 1; level <= layers.levels[at]; ++level) {
-        check_row({slot, level, upper + (level - 1) * M, M});
+        check_row({slot, level, rows + (level - 1) * upper, upper});
       }
     }
   });

@@ -14,15 +14,22 @@ namespace {
 // An entry point is its slot in the low half of a word and its level in the high one.
 constexpr unsigned kEntryLevelShift = 32;
 
-}  // namespace
-
-Hnsw::Hnsw(const HnswParams& params) : params_(params), layers_(std::make_shared<Layers>(0, 0, params.M)) {
+const HnswParams& checked(const HnswParams& params) {
   VDB_CHECK(params.M >= 2 && params.M <= 1024, "M must be from 2 to 1024, got " + std::to_string(params.M));
   VDB_CHECK(params.ef_construction >= 1 && params.ef_construction <= 100'000,
             "ef_construction must be from 1 to 100000, got " + std::to_string(params.ef_construction));
   VDB_CHECK(params.dim >= 1 && params.dim <= kMaxDim,
             "dim must be from 1 to " + std::to_string(kMaxDim) + ", got " + std::to_string(params.dim));
   VDB_CHECK(!params.packed || params.codes, "packed neighbours need codes, for the walks that cannot use them");
+  return params;
+}
+
+}  // namespace
+
+Hnsw::Hnsw(const HnswParams& params)
+    : params_(checked(params)),
+      rule_(edge_rule_of(params)),
+      layers_(std::make_shared<Layers>(0, 0, std::visit([](const auto& rule) { return rule.widths(); }, rule_))) {
   if (!params.codes) return;
   const bool rabitq = *params.codes == CodecKind::kRabitq;
   VDB_CHECK(rabitq || *params.codes == CodecKind::kSq8, "a graph is walked by codes of kind sq8 or rabitq");
@@ -44,13 +51,12 @@ std::shared_ptr<Layers> Hnsw::layers() {
 void Hnsw::reserve(std::size_t slots, std::size_t upper_rows) {
   if (changed_.size() < slots) changed_.resize(slots, 0);
   const Layers& old = *layers_;  // only the writer replaces it
-  const std::size_t M = params_.M;
-  if (slots <= old.slots() && upper_rows <= old.upper_rows(M)) return;
+  if (slots <= old.slots() && upper_rows <= old.upper_rows()) return;
   // Exact for the first load, by half more for appends, so that a row at a time costs amortised constant copying.
   const auto room = [](std::size_t needed, std::size_t have) {
     return needed <= have ? have : std::max(needed, have + have / 2);
   };
-  auto larger = std::make_shared<Layers>(old, room(slots, old.slots()), room(upper_rows, old.upper_rows(M)), M);
+  auto larger = std::make_shared<Layers>(old, room(slots, old.slots()), room(upper_rows, old.upper_rows()));
   const std::lock_guard lock(layers_mutex_);
   layers_ = std::move(larger);
 }
@@ -110,7 +116,7 @@ std::vector<Slot> Hnsw::neighbors(Slot slot, std::size_t level) {
   const bool present = slot < covered() && layers_->levels[slot] != kNoLevel && level <= layers_->levels[slot];
   VDB_CHECK(present, "slot " + std::to_string(slot) + " is not on level " + std::to_string(level));
   std::vector<Slot> found;
-  layers_->edges(level, params_.M).for_each(slot, [&](Slot neighbor) { found.push_back(neighbor); });
+  layers_->edges(level).for_each(slot, [&](Slot neighbor) { found.push_back(neighbor); });
   return found;
 }
 

@@ -1,6 +1,6 @@
 // Hierarchical navigable small world graph: Yu. Malkov and D. Yashunin, TPAMI 2018. One writer extends it in batches
 // that search a frozen graph and then link (ParlayANN, PPoPP 2024), so building needs no locks, is the same for any
-// number of threads, and searches go on meanwhile.
+// number of threads, and searches go on meanwhile. With gamma its edges are those of ACORN.
 #pragma once
 
 #include <array>
@@ -10,7 +10,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,7 +20,9 @@
 #include "core/vectors.h"
 #include "index/graph/packed_codes.h"
 #include "index/graph/scratch.h"
+#include "index/hnsw/edge_rule.h"
 #include "index/hnsw/layers.h"
+#include "index/hnsw/params.h"
 #include "io/container.h"
 
 namespace vdb {
@@ -29,22 +30,29 @@ namespace vdb {
 struct Beam;
 struct RepairState;
 
-struct HnswParams {
-  std::size_t dim;
-  Metric metric;
-  std::size_t M = 16;  // edges a new node makes; 2M at most on level 0
-  std::size_t ef_construction = 200;
-  std::uint64_t seed = 42;
-  std::optional<CodecKind> codes = {};  // what walks read instead of the vectors: kSq8 or kRabitq
-  std::size_t code_bits = 0;            // (kRabitq) 1 to 8
-  bool packed = false;  // each node of level 0 also holds 1-bit codes of its neighbours, for walks that most nodes pass
+// How a walk of level 0 goes by a filter; without one all are the same.
+enum class Arm {
+  kPlain,     // through every node, allowed or not
+  kAdaptive,  // through allowed nodes, looking around each as far as it takes: index/graph/adaptive_hop.h
+  kTwoHop,    // through allowed nodes, by neighbours of neighbours everywhere: ACORN-1
+  kAcorn,     // through allowed nodes from the top level on, as published with a graph with gamma: acorn_hop.h
+  kPost,      // as if all were allowed, as wide as it takes until ef of what it found are
+};
+
+// (nq, per_query) allowed slots that a filtered walk begins at besides the entry point. Such as are not below the limit
+// or not allowed count for nothing, kAbsentSlot among them.
+struct Seeds {
+  const Slot* slots = nullptr;
+  std::size_t per_query = 0;
 };
 
 struct HnswSearch {
   std::size_t ef;        // allowed candidates kept, at least k + 1 is used
-  std::size_t pool;      // nodes kept for navigation, at least ef is used
-  std::uint64_t budget;  // distances or estimates per query, 0: none
+  std::size_t pool;      // (kPlain, kPost) nodes kept for navigation, at least ef is used; kPost begins with so many
+  std::uint64_t budget;  // steps per query, 0: none; a step is a distance, an estimate or kTestsPerStep bit tests
   std::size_t limit;     // slots below this are searched, at most covered()
+  Arm arm = Arm::kPlain;
+  Seeds seeds = {};
 };
 
 struct ExtendOptions {
@@ -124,6 +132,7 @@ class Hnsw {
   void check_view(const VectorView& view) const;
 
   HnswParams params_;
+  EdgeRule rule_;
   std::unique_ptr<CodeStore> codes_;  // covers what the graph covers, or more
   std::vector<unsigned char> identity_;
   std::mutex writer_;        // held by extend, repair, renumbered, save and check

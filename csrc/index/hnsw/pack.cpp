@@ -58,14 +58,14 @@ void Hnsw::pack(const VectorView& view, std::size_t threads, CancelToken* cancel
     if (packed_) {
       larger = std::make_shared<PackedCodes>(*packed_, layers_->slots());
     } else {
-      PackedParams params{params_.dim, params_.metric, 2 * params_.M, params_.seed,
+      PackedParams params{params_.dim, params_.metric, layers_->widths.base, params_.seed,
                           mean_row(view, nodes, params_.seed)};
       larger = std::make_shared<PackedCodes>(params, layers_->slots());
     }
     const std::lock_guard lock(layers_mutex_);
     packed_ = std::move(larger);
   }
-  packed_->rebuild(view, layers_->edges(0, params_.M), nodes, threads, cancel);
+  packed_->rebuild(view, layers_->edges(0), nodes, threads, cancel);
   packed_->forget(gone);
   std::fill(changed_.begin(), changed_.end(), std::uint8_t{0});
   packed_covered_.store(slots, std::memory_order_release);

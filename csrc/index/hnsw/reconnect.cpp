@@ -1,12 +1,12 @@
 // What a repair tore apart is joined again: level 0 is flooded from the entry point, and a node the flood does not
 // reach is linked from its nearest reached ones, after which the flood goes on from it.
 #include <algorithm>
+#include <variant>
 
 #include "base/thread_pool.h"
 #include "core/distance.h"
 #include "index/graph/expansion.h"
 #include "index/graph/filter.h"
-#include "index/graph/prune.h"
 #include "index/graph/search.h"
 #include "index/hnsw/repair.h"
 
@@ -15,7 +15,6 @@ namespace {
 
 // Weak nodes that search the graph as it is before any of them is linked.
 constexpr std::size_t kWeakBatch = 64;
-constexpr std::size_t kNodesPerChunk = 4;
 // Nodes whose neighbours are marked in the time in which one looks for its links.
 constexpr std::size_t kExpansionsPerSearch = 128;
 
@@ -41,7 +40,7 @@ bool HnswRepair::reconnect(std::size_t expansions) {
     spend(kWeakBatch * kExpansionsPerSearch);
   }
   reach(entry.slot);
-  const Adjacency base = layers_.edges(0, graph_.params_.M);
+  const Adjacency base = layers_.edges(0);
   while (expansions > 0) {
     if (options_.cancel->poll()) throw Cancelled();
     if (state_.open.empty()) {
@@ -68,14 +67,14 @@ void HnswRepair::link_weak_batch(Slot entry) {
   if (links_.size() < count) links_.resize(count);
   parallel_for({count, kNodesPerChunk, options_.threads}, [&](const Chunk& chunk) {
     for (std::size_t i = chunk.begin; i < chunk.end; ++i) {
-      select_neighbors<Distance>(view_, find_near<Distance>(rows[i], entry), {graph_.params_.M}, links_[i]);
+      choose_relinked<Distance>(rows[i].level, find_near<Distance>(rows[i], entry), links_[i]);
     }
   });
   for (std::size_t i = 0; i < count; ++i) {
-    put_in_front(rows[i], links_[i]);
+    put_in_front<Distance>(rows[i], links_[i]);
     for (const Neighbor& link : links_[i]) {
       const EdgeRow target{link.slot, rows[i].level};
-      if (!append_edge(target, rows[i].slot)) choose_anew<Distance>(target, {link.distance, rows[i].slot});
+      if (!append_edge<Distance>(target, rows[i].slot)) choose_anew<Distance>(target, {link.distance, rows[i].slot});
     }
   }
   state_.weak_linked += count;
@@ -88,12 +87,12 @@ void HnswRepair::link_lost(Slot slot, Slot entry) {
   const std::vector<Neighbor> near = find_near<Distance>({slot, 0}, entry);
   std::size_t linked = 0;
   for (std::size_t i = 0; i < near.size() && linked < kEdgesToLost; ++i) {
-    linked += append_edge({near[i].slot, 0}, slot) ? 1U : 0U;
+    linked += append_edge<Distance>({near[i].slot, 0}, slot) ? 1U : 0U;
   }
   if (linked == 0) replace_farthest<Distance>({near.front().slot, 0}, slot);
   std::vector<Neighbor> links;
-  select_neighbors<Distance>(view_, near, {graph_.params_.M}, links);
-  put_in_front({slot, 0}, links);
+  choose_relinked<Distance>(0, near, links);
+  put_in_front<Distance>({slot, 0}, links);
 }
 
 void HnswRepair::reach(Slot slot) {
@@ -114,8 +113,8 @@ template <class Distance>
 std::vector<Neighbor> HnswRepair::find_near(EdgeRow node, Slot entry) const {
   const ScratchPool::Handle scratch = graph_.scratches_.take();
   const Distance distance(view_, node.slot);
-  const std::size_t ef = graph_.params_.ef_construction;
-  const OneHop expansion{layers_.edges(node.level, graph_.params_.M), view_.n};
+  const std::size_t ef = candidates();
+  const OneHop expansion{layers_.edges(node.level), view_.n};
   SearchStats stats;
   const Beam beam{{ef, ef, view_.n, 0, options_.cancel}, *scratch, stats};
   beam_search(distance, AllowAll{}, expansion, {&entry, 1}, beam);
@@ -126,49 +125,73 @@ std::vector<Neighbor> HnswRepair::find_near(EdgeRow node, Slot entry) const {
   return near;
 }
 
+template <class Distance>
 void HnswRepair::put_in_front(EdgeRow node, std::span<const Neighbor> links) const {
-  const Adjacency edges = layers_.edges(node.level, graph_.params_.M);
+  const std::size_t width = layers_.edges(node.level).width();
   std::vector<Slot> row = slots_of(links);
   for (const Slot neighbor : neighbors_of(node)) {
-    if (row.size() < edges.width() && std::find(row.begin(), row.end(), neighbor) == row.end()) row.push_back(neighbor);
+    if (row.size() < width && std::find(row.begin(), row.end(), neighbor) == row.end()) row.push_back(neighbor);
   }
-  edges.store(node.slot, row);
-  graph_.changed_[node.slot] = 1;
+  store<Distance>(node, row);
 }
 
+template <class Distance>
 bool HnswRepair::append_edge(EdgeRow node, Slot to) const {
-  const Adjacency edges = layers_.edges(node.level, graph_.params_.M);
   std::vector<Slot> row = neighbors_of(node);
   if (std::find(row.begin(), row.end(), to) != row.end()) return true;
-  if (row.size() == edges.width()) return false;
+  if (row.size() == layers_.edges(node.level).width()) return false;
   row.push_back(to);
-  edges.store(node.slot, row);
-  graph_.changed_[node.slot] = 1;
+  store<Distance>(node, row);
   return true;
 }
 
 template <class Distance>
 void HnswRepair::choose_anew(EdgeRow node, Neighbor also) const {
-  const Adjacency edges = layers_.edges(node.level, graph_.params_.M);
   std::vector<Neighbor> candidates = nearest_of<Distance>(node);
   candidates.insert(std::lower_bound(candidates.begin(), candidates.end(), also), also);
   std::vector<Neighbor> chosen;
-  select_neighbors<Distance>(view_, candidates, {edges.width()}, chosen);
-  edges.store(node.slot, slots_of(chosen));
-  graph_.changed_[node.slot] = 1;
+  choose_all<Distance>(node.level, candidates, chosen);
+  std::vector<Slot> row = slots_of(chosen);
+  store<Distance>(node, row);
 }
 
 template <class Distance>
 void HnswRepair::replace_farthest(EdgeRow node, Slot by) const {
   std::vector<Slot> row = slots_of(nearest_of<Distance>(node));
   row.back() = by;
-  layers_.edges(node.level, graph_.params_.M).store(node.slot, row);
+  store<Distance>(node, row);
+}
+
+template <class Distance>
+void HnswRepair::choose_all(std::size_t level, std::span<const Neighbor> candidates,
+                            std::vector<Neighbor>& kept) const {
+  const ScratchPool::Handle scratch = graph_.scratches_.take();
+  const RowChoice row{view_, layers_, level, *scratch};
+  const EdgeCounts room{layers_.edges(level).width()};
+  std::visit([&](const auto& rule) { rule.template choose<Distance>(row, candidates, room, kept); }, graph_.rule_);
+}
+
+template <class Distance>
+void HnswRepair::choose_relinked(std::size_t level, std::span<const Neighbor> candidates,
+                                 std::vector<Neighbor>& kept) const {
+  const ScratchPool::Handle scratch = graph_.scratches_.take();
+  const RowChoice row{view_, layers_, level, *scratch};
+  const auto by = [&](const auto& rule) {
+    rule.template choose<Distance>(row, candidates, rule.relinked(level), kept);
+  };
+  std::visit(by, graph_.rule_);
+}
+
+template <class Distance>
+void HnswRepair::store(EdgeRow node, std::vector<Slot>& row) const {
+  std::visit([&](const auto& rule) { rule.template arrange<Distance>(view_, node.slot, row); }, graph_.rule_);
+  layers_.edges(node.level).store(node.slot, row);
   graph_.changed_[node.slot] = 1;
 }
 
 std::vector<Slot> HnswRepair::neighbors_of(EdgeRow node) const {
   std::vector<Slot> row;
-  layers_.edges(node.level, graph_.params_.M).for_each(node.slot, [&](Slot neighbor) { row.push_back(neighbor); });
+  layers_.edges(node.level).for_each(node.slot, [&](Slot neighbor) { row.push_back(neighbor); });
   return row;
 }
 

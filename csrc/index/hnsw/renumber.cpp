@@ -43,7 +43,7 @@ std::unique_ptr<Hnsw> Hnsw::renumbered(std::span<const Slot> new_slot_of, std::s
   graph->covered_.store(first == beyond.end() ? slots : *first, std::memory_order_release);
   graph->changed_.assign(graph->covered(), 1);
   if (codes_) graph->codes_ = codes_->renumbered(new_slot_of, graph->covered());
-  graph->layers_ = std::make_shared<Layers>(graph->covered(), upper_rows, params_.M);
+  graph->layers_ = std::make_shared<Layers>(graph->covered(), upper_rows, layers_->widths);
   std::vector<Slot> row;
   for (std::size_t slot = 0; slot < covered(); ++slot) {
     const Slot number = number_of(slot);
@@ -54,10 +54,10 @@ std::unique_ptr<Hnsw> Hnsw::renumbered(std::span<const Slot> new_slot_of, std::s
     graph->used_upper_rows_ += layers.levels[number];
     for (std::size_t level = 0; level <= layers.levels[number]; ++level) {
       row.clear();
-      layers_->edges(level, params_.M).for_each(static_cast<Slot>(slot), [&](Slot neighbor) {
+      layers_->edges(level).for_each(static_cast<Slot>(slot), [&](Slot neighbor) {
         if (new_slot_of[neighbor] != kAbsentSlot) row.push_back(new_slot_of[neighbor]);
       });
-      layers.edges(level, params_.M).store(number, row);
+      layers.edges(level).store(number, row);
     }
     graph->nodes_.fetch_add(1, std::memory_order_relaxed);
   }

@@ -3,11 +3,11 @@
 #include "index/hnsw/repair.h"
 
 #include <algorithm>
+#include <variant>
 
 #include "base/check.h"
 #include "base/thread_pool.h"
 #include "core/distance.h"
-#include "index/graph/prune.h"
 
 namespace vdb {
 namespace {
@@ -60,7 +60,7 @@ void HnswRepair::mend_batch(std::size_t begin, std::size_t end) {
     row.clear();
     for (const Neighbor& neighbor : links_[i]) row.push_back(neighbor.slot);
     const TornRow& torn = torn_[i];
-    layers_.edges(torn.at.level, graph_.params_.M).store(torn.at.slot, row);
+    layers_.edges(torn.at.level).store(torn.at.slot, row);
     if (2 * torn.living < std::max(torn.degree, graph_.params_.M)) state_.weak.push_back(torn.at);
     graph_.changed_[torn.at.slot] = 1;
   }
@@ -68,7 +68,7 @@ void HnswRepair::mend_batch(std::size_t begin, std::size_t end) {
 
 HnswRepair::TornRow HnswRepair::look_at(Slot slot, std::size_t level) const {
   TornRow row{{slot, level}, 0, 0};
-  layers_.edges(level, graph_.params_.M).for_each(slot, [&](Slot neighbor) {
+  layers_.edges(level).for_each(slot, [&](Slot neighbor) {
     ++row.degree;
     row.living += state_.is_dead(neighbor) ? 0U : 1U;
   });
@@ -87,36 +87,31 @@ void HnswRepair::list_torn(std::size_t begin, std::size_t end) {
   }
 }
 
-// The edges of a torn row: the living ones stay, and in the places of the dead come those they led to, first such as
-// spread in new directions, then the nearest. Choosing all edges anew would leave a third fewer: rows have more than
-// the heuristic would choose, for others linked to them.
+// The edges of a torn row: the living ones stay, and some of those the dead led to come in their places.
 template <class Distance>
 void HnswRepair::mend(const TornRow& row, std::vector<Slot>& dead, std::vector<Neighbor>& links) {
   const ScratchPool::Handle scratch = graph_.scratches_.take();
   gather(row, dead, *scratch);
-  links.clear();
-  for (std::size_t i = 0; i < row.living; ++i) links.push_back({0, scratch->row[i]});
-  auto& candidates = scratch->neighbors;
-  candidates.clear();
-  const Distance distance(view_, row.at.slot);
+  const std::span<const Slot> living = std::span<const Slot>(scratch->row).first(row.living);
   const std::span<const Slot> found = std::span<const Slot>(scratch->row).subspan(row.living);
-  for_each_distance(distance, found, [&](Slot slot, float d) { candidates.push_back({d, slot}); });
-  std::sort(candidates.begin(), candidates.end());
-  auto& rest = scratch->selected;
-  rest.clear();
-  for (const Neighbor& candidate : candidates) {
-    if (links.size() == row.degree) return;
-    (detail::occluded<Distance>(view_, candidate, links) ? rest : links).push_back(candidate);
-  }
-  const std::size_t wanted = std::min(rest.size(), row.degree - links.size());
-  links.insert(links.end(), rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(wanted));
+  auto& others = scratch->neighbors;
+  others.clear();
+  const Distance distance(view_, row.at.slot);
+  for_each_distance(distance, found, [&](Slot slot, float d) { others.push_back({d, slot}); });
+  std::sort(others.begin(), others.end());
+  const TornChoice torn{{view_, layers_, row.at.level, *scratch}, row.at.slot, living, others, row.degree};
+  std::visit([&](const auto& rule) { rule.template refill<Distance>(torn, links); }, graph_.rule_);
+}
+
+std::size_t HnswRepair::candidates() const {
+  return std::visit([](const auto& rule) { return rule.candidates(); }, graph_.rule_);
 }
 
 // Into scratch.row: the living neighbours of the row, and behind them the living nodes its dead neighbours lead to.
 // Beyond those it goes through more dead nodes only while too few were found.
 void HnswRepair::gather(const TornRow& row, std::vector<Slot>& dead, Scratch& scratch) const {
-  const Adjacency edges = layers_.edges(row.at.level, graph_.params_.M);
-  const std::size_t most = std::max(edges.width(), graph_.params_.ef_construction);
+  const Adjacency edges = layers_.edges(row.at.level);
+  const std::size_t most = std::max(edges.width(), candidates());
   scratch.visited.reset(view_.n);
   scratch.visited.insert(row.at.slot);
   scratch.row.clear();
@@ -146,7 +141,7 @@ void HnswRepair::bury() {
   for (const Slot slot : buried) layers_.levels[slot] = kNoLevel;
   graph_.restore_entries();
   for (const Slot slot : buried) {
-    layers_.edges(0, graph_.params_.M).store(slot, {});
+    layers_.edges(0).store(slot, {});
     graph_.changed_[slot] = 1;
   }
   graph_.nodes_.fetch_sub(buried.size(), std::memory_order_relaxed);

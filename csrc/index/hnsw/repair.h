@@ -12,12 +12,6 @@
 
 namespace vdb {
 
-// The edges of a node on one level.
-struct EdgeRow {
-  Slot slot;
-  std::size_t level;
-};
-
 // Where a repair stands between two slices.
 struct RepairState {
   explicit RepairState(const RowSet& rows) : alive(rows) {}
@@ -59,6 +53,8 @@ class HnswRepair {
   TornRow look_at(Slot slot, std::size_t level) const;
   template <class Distance>
   void mend(const TornRow& row, std::vector<Slot>& dead, std::vector<Neighbor>& links);
+  // Nodes to look for when one chooses edges.
+  std::size_t candidates() const;
   void gather(const TornRow& row, std::vector<Slot>& dead, Scratch& scratch) const;
   void bury();
 
@@ -75,14 +71,26 @@ class HnswRepair {
   // there is reached.
   template <class Distance>
   std::vector<Neighbor> find_near(EdgeRow node, Slot entry) const;
+  // The links first, and what there is room for of the edges before.
+  template <class Distance>
   void put_in_front(EdgeRow node, std::span<const Neighbor> links) const;
   // False where there is no room.
+  template <class Distance>
   bool append_edge(EdgeRow node, Slot to) const;
   // The best of the edges there are and one more.
   template <class Distance>
   void choose_anew(EdgeRow node, Neighbor also) const;
   template <class Distance>
   void replace_farthest(EdgeRow node, Slot by) const;
+  // By the rule of the graph, of candidates sorted by distance to a node of `level`: as many as a row has places, or as
+  // a node chooses that looks for its edges again.
+  template <class Distance>
+  void choose_all(std::size_t level, std::span<const Neighbor> candidates, std::vector<Neighbor>& kept) const;
+  template <class Distance>
+  void choose_relinked(std::size_t level, std::span<const Neighbor> candidates, std::vector<Neighbor>& kept) const;
+  // Stores a row put together edge by edge.
+  template <class Distance>
+  void store(EdgeRow node, std::vector<Slot>& row) const;
   std::vector<Slot> neighbors_of(EdgeRow node) const;
   // Its neighbours, nearest first.
   template <class Distance>

@@ -25,6 +25,13 @@ struct Record {
 };
 static_assert(sizeof(Record) == 48);
 
+// The "acorn" section.
+struct AcornRecord {
+  std::uint32_t gamma;
+  std::uint32_t m_beta;
+};
+static_assert(sizeof(AcornRecord) == 8);
+
 // What a loader says about a section that passed its checksum and still makes no sense.
 class Verdict {
  public:
@@ -52,6 +59,19 @@ Record read_record(const Container& file, const Verdict& verdict) {
   return record;
 }
 
+// Of the sections that only some graphs have.
+void read_acorn(const Container& file, HnswParams& params, const Verdict& verdict) {
+  if (!file.has("acorn")) return;
+  const Bytes bytes = file.section("acorn");
+  verdict.require(bytes.size() == sizeof(AcornRecord), "acorn", 0, std::to_string(sizeof(AcornRecord)) + " bytes",
+                  bytes.size());
+  AcornRecord record;
+  std::memcpy(&record, bytes.data(), sizeof record);
+  verdict.require(record.gamma >= 1, "acorn", 0, "gamma of at least 1", record.gamma);
+  params.gamma = record.gamma;
+  params.m_beta = record.m_beta;
+}
+
 // What the levels of all slots come to.
 struct Census {
   std::uint64_t nodes = 0;
@@ -72,17 +92,17 @@ Census count_levels(Bytes levels, std::size_t highest, const Verdict& verdict) {
 
 // The arrays of the file, of the right lengths; what the edges say is not checked yet.
 std::shared_ptr<Layers> read_layers(const Container& file, const Record& record, const Census& census,
-                                    const Verdict& verdict) {
+                                    const EdgeWidths& widths, const Verdict& verdict) {
   const std::size_t base = file.section("base").size();
   const std::size_t upper = file.section("upper").size();
-  const std::uint64_t base_bytes = record.covered * 2 * record.M * sizeof(Slot);
-  const std::uint64_t upper_bytes = census.upper_rows * record.M * sizeof(Slot);
+  const std::uint64_t base_bytes = record.covered * widths.base * sizeof(Slot);
+  const std::uint64_t upper_bytes = census.upper_rows * widths.upper * sizeof(Slot);
   verdict.require(base == base_bytes, "base", 0, std::to_string(base_bytes) + " bytes", base);
   verdict.require(upper == upper_bytes, "upper", 0, std::to_string(upper_bytes) + " bytes", upper);
   verdict.require(census.upper_rows <= 0xffffffffU, "upper", 0, "at most 4294967295 rows", census.upper_rows);
   verdict.require(census.nodes == record.nodes, "levels", 0, std::to_string(record.nodes) + " nodes", census.nodes);
   return std::make_shared<Layers>(file.values<Slot>("base"), file.values<Slot>("upper"),
-                                  file.values<std::uint8_t>("levels"));
+                                  file.values<std::uint8_t>("levels"), widths);
 }
 
 }  // namespace
@@ -92,7 +112,7 @@ std::uint64_t Hnsw::save(const std::string& path, Bytes identity) {
   Entry entry{0, 0};
   find_entry(kMaxSlots, entry);
   const std::size_t slots = covered();
-  const std::vector<Slot> upper = layers_->upper_in_slot_order(slots, params_.M);
+  const std::vector<Slot> upper = layers_->upper_in_slot_order(slots);
   const Record record{static_cast<std::uint32_t>(params_.M),
                       static_cast<std::uint32_t>(params_.ef_construction),
                       static_cast<std::uint32_t>(params_.dim),
@@ -105,9 +125,11 @@ std::uint64_t Hnsw::save(const std::string& path, Bytes identity) {
   std::vector<Section> sections{
       Section{"params", bytes_of(std::span<const Record>(&record, 1))},
       Section{"levels", bytes_of(std::span<const std::uint8_t>(layers_->levels.data(), slots))},
-      Section{"base", bytes_of(std::span<const Slot>(layers_->base.data(), slots * 2 * params_.M))},
+      Section{"base", bytes_of(std::span<const Slot>(layers_->base.data(), slots * layers_->widths.base))},
       Section{"upper", bytes_of(std::span<const Slot>(upper))},
   };
+  const AcornRecord acorn{static_cast<std::uint32_t>(params_.gamma), static_cast<std::uint32_t>(params_.m_beta)};
+  if (params_.gamma != 0) sections.push_back({"acorn", bytes_of(std::span<const AcornRecord>(&acorn, 1))});
   constexpr std::uint32_t kPackedVersion = 1;
   if (params_.packed) sections.push_back({"packed", bytes_of(std::span<const std::uint32_t>(&kPackedVersion, 1))});
   CodeStore::Image codes;
@@ -128,6 +150,7 @@ std::unique_ptr<Hnsw> Hnsw::load(const std::string& path) {
   verdict.require(levels.size() == slots, "levels", 0, std::to_string(slots) + " bytes", levels.size());
   const Census census = count_levels(levels, kMaxLevel, verdict);
   HnswParams params{record.dim, static_cast<Metric>(record.metric), record.M, record.ef_construction, record.seed};
+  read_acorn(file, params, verdict);
   std::unique_ptr<CodeStore> codes;
   if (file.has("codes")) {
     codes = CodeStore::restore(file);
@@ -149,7 +172,7 @@ std::unique_ptr<Hnsw> Hnsw::load(const std::string& path) {
   if (codes) graph->codes_ = std::move(codes);
   graph->identity_.assign(file.identity().begin(), file.identity().end());
   graph->changed_.assign(slots, 1);  // blocks are made anew
-  graph->layers_ = read_layers(file, record, census, verdict);
+  graph->layers_ = read_layers(file, record, census, graph->layers_->widths, verdict);
   graph->used_upper_rows_ = census.upper_rows;
   graph->nodes_.store(census.nodes, std::memory_order_relaxed);
   graph->covered_.store(slots, std::memory_order_release);

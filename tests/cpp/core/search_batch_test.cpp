@@ -86,12 +86,15 @@ TEST_CASE("an answer that ends at the last row there is, or before a farther one
 }
 
 TEST_CASE("stats add up and sort by query") {
-  SearchStats a{10, 20, 2, {7}, {4}, {}};
-  a += SearchStats{5, 6, 1, {1}, {}, {3}};
-  a += SearchStats{0, 0, 0, {}, {2}, {0}};
+  SearchStats a{10, 20, 4, 2, 30, {7}, {4}, {}};
+  a += SearchStats{5, 6, 3, 1, 8, {1}, {}, {3}};
+  a += SearchStats{0, 0, 0, 0, 0, {}, {2}, {0}};
   a.sort();
   CHECK(a.distances == 15);
+  CHECK(a.estimates == 26);
+  CHECK(a.refined == 7);
   CHECK(a.hops == 3);
+  CHECK(a.tests == 38);
   CHECK(a.unfinished == std::vector<std::uint32_t>{1, 7});
   CHECK(a.tied == std::vector<std::uint32_t>{2, 4});
   CHECK(a.cut == std::vector<std::uint32_t>{0, 3});

@@ -36,6 +36,12 @@ LIBRARIES = {
 CODES_ONLY = {"faiss_hnsw_sq8", "rabitqlib_hnsw", "usearch_bf16", "usearch_i8"}  # they keep no float32 vectors
 
 
+def read(name: str) -> workload.Workload:
+    plan = workload.read(workload.find(name))
+    assert isinstance(plan, workload.Workload)
+    return plan
+
+
 def require(name: str) -> None:
     pytest.importorskip("sklearn", reason="scikit-learn ships make_blobs")
     if importlib.util.find_spec(LIBRARIES[name]) is None:
@@ -87,7 +93,7 @@ def test_short_answers_are_padded() -> None:
 
 @pytest.mark.parametrize("name", ["hnsw_100k", "workloads/hnsw_100k.toml", "smoke"])
 def test_workloads_are_found_and_name_known_peers(name: str) -> None:
-    plan = workload.read(workload.find(name))
+    plan = read(name)
     assert set(plan.peers) <= set(adapters.PEERS)
     assert plan.reference in plan.peers
     assert min(plan.search.efforts) >= plan.search.k
@@ -107,12 +113,13 @@ def test_mistake_in_a_workload_names_the_file(tmp_path: Path, old: str, new: str
 
 
 def test_unknown_workload_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="expected a TOML file or one of hnsw_100k, peers_384, peers_4096, smoke"):
+    known = "filtered_1m, filtered_384, filtered_4096, filtered_smoke, hnsw_100k, peers_384, peers_4096, smoke"
+    with pytest.raises(ValueError, match=f"expected a TOML file or one of {known}"):
         workload.find("nothing")
 
 
 def test_report_gives_the_ratio_of_the_same_repetition() -> None:
-    plan = workload.read(workload.find("smoke"))
+    plan = read("smoke")
     plan = replace(plan, search=replace(plan.search, recall_floors=(0.9,)))
     slow = {"version": "1", "build_s": 2.0, "memory_bytes": 1, "resident_bytes": 1}
     points = {"effort": 10, "recall": 0.95, "batch_recall": 0.5, "batch_qps": [1.0, 1.0]}

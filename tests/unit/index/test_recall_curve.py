@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vdb.errors import InvalidArgument
-from vdb.index.recall import KS, RecallCurve, check_recall, widened
+from vdb.index.effort import KS, FilteredWalks, count_at, is_apart
+from vdb.index.recall import RecallCurve, check_recall, widened
 
 EFS = (8, 16, 32, 64, 128, 256)
 CURVE = RecallCurve(
@@ -22,6 +23,12 @@ CURVE = RecallCurve(
         (0.60, 0.90, 0.95, 0.98, 0.990, 0.999),
         (0.07, 0.15, 0.30, 0.60, 0.900, 0.980),
     ),
+    steps=(200.0, 300.0, 500.0, 800.0, 1200.0, 2000.0),
+    filtered=(
+        FilteredWalks(0.5, False, (16, 64), ((0.9, 0.99), (0.8, 0.97), (0.2, 0.5)), (300.0, 700.0), (1e3, 3e3)),
+        FilteredWalks(0.125, True, (16,), ((0.25,), (0.2,), (0.1,)), (900.0,), (4e3,)),
+    ),
+    code_scan=0.9875,
 )
 
 
@@ -32,7 +39,10 @@ def curves(draw: st.DrawFn) -> RecallCurve:
     recalls = tuple(tuple(draw(st.lists(share, min_size=n, max_size=n))) for _ in KS)
     first = draw(st.integers(1, 16))
     efs = tuple(first * 2**i for i in range(n))
-    return RecallCurve(draw(st.integers(1, 10**6)), draw(st.integers(1, 10**6)), 200, efs, recalls)
+    counts = tuple(draw(st.lists(st.floats(0, 1e9), min_size=n, max_size=n)))
+    walks = FilteredWalks(draw(share) or 1.0, draw(st.booleans()), efs, recalls, counts, counts)
+    size = st.integers(1, 10**6)
+    return RecallCurve(draw(size), draw(size), 200, efs, recalls, counts, (walks,) * draw(st.integers(0, 3)), 0.5)
 
 
 RECALLS = st.floats(0, 1, exclude_min=True)
@@ -112,7 +122,7 @@ def test_curve_comes_back_from_its_text(curve: RecallCurve) -> None:
         '"x"',
         "1",
         CURVE.to_json()[:-1],
-        CURVE.to_json().replace('"format": 1', '"format": 2'),
+        CURVE.to_json().replace('"format": 2', '"format": 1'),
         CURVE.to_json().replace('"ks": [1,', '"ks": [2,'),
         CURVE.to_json().replace("[8, 16", "[16, 8"),
         CURVE.to_json().replace("[8, 16", "[0, 16"),
@@ -122,6 +132,13 @@ def test_curve_comes_back_from_its_text(curve: RecallCurve) -> None:
         CURVE.to_json().replace("0.07", '"x"'),
         CURVE.to_json().replace('"queries": 200', '"queries": 0'),
         CURVE.to_json().replace('"slots": 10000', '"slots": Infinity'),
+        CURVE.to_json().replace("2000.0", "-1.0"),
+        CURVE.to_json().replace(", 2000.0", ""),
+        CURVE.to_json().replace("700.0", "NaN"),
+        CURVE.to_json().replace('"share": 0.5', '"share": 0.0'),
+        CURVE.to_json().replace('"apart": true, "efs": [16]', '"apart": true, "efs": [16, 32]'),
+        CURVE.to_json().replace("0.9875", "1.5"),
+        CURVE.to_json().replace('"filtered": [', '"filtered": [1, '),
     ],
 )
 def test_text_that_is_no_curve_is_none_and_not_an_error(text: str) -> None:
@@ -145,6 +162,24 @@ def test_curve_prints_a_line_for_each_answer_size() -> None:
     assert lines[1].split() == ["ef", *map(str, EFS)]
     assert [line.split()[0] for line in lines[2:]] == [f"k={k}" for k in KS]
     assert "0.9500" in lines[3]
+
+
+def test_counts_between_and_beyond_the_efforts_measured_follow_powers() -> None:
+    efs, steps = CURVE.efs, CURVE.steps
+    assert [count_at(efs, steps, ef) for ef in efs] == pytest.approx(steps)
+    assert steps[2] < count_at(efs, steps, 40) < steps[3]
+    assert count_at(efs, steps, 4) < steps[0]
+    assert count_at(efs, steps, 1024) > steps[-1]
+    assert count_at(efs, (), 64) == 0.0
+    rising = [count_at(efs, steps, ef) for ef in range(1, 600)]
+    assert rising == sorted(rising)
+
+
+def test_rows_far_rarer_near_the_query_than_elsewhere_are_apart() -> None:
+    assert is_apart(0.0, 0.1)
+    assert is_apart(0.02, 0.1)
+    assert not is_apart(0.05, 0.1)
+    assert not is_apart(1.0, 0.1)
 
 
 @given(st.integers(1, 10**6), st.integers(0, 10**7), st.integers(0, 10**7))

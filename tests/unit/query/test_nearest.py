@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from vdb import _core
-from vdb.query.nearest import Answer, Search, settle
-from vdb.query.plan import Actuals, Candidate, Plan, Situation
+from vdb.index.machine import guessed
+from vdb.query.answer import Answer
+from vdb.query.methods.model import Graph
+from vdb.query.methods.scans import CodeScan, Scan
+from vdb.query.methods.walks import GraphWalk, PostWalk
+from vdb.query.nearest import Search, settle
+from vdb.query.plan import Actuals, Effort, Plan, Question, Situation
+
+MACHINE = guessed(4, None)
+
+
+class Indexes:
+    """The one graph of a test."""
+
+    def __init__(self, graph: _core.Hnsw) -> None:
+        self._graph = graph
+
+    def graph(self, name: str) -> _core.Hnsw:
+        return self._graph
+
+
+def search_of(
+    data: np.ndarray, strategy: str, allowed: list[int] | None, graph: _core.Hnsw, effort: Effort | None = None
+) -> Search:
+    """A search for 0 over the vectors."""
+    n = len(data)
+    rows = None if allowed is None else _core.RowSet.from_slots(np.array(allowed, np.uint32), n)
+    question = Question(1, strategy=strategy)
+    walks = {"graph": GraphWalk, "post": PostWalk}
+    if strategy in walks:
+        method = walks[strategy]("h", Graph(4, n), MACHINE, question)
+        arms = {"graph": "plain", "post": "post"}
+        effort = effort or Effort(40, 40, arm=arms[strategy])
+    else:
+        method = Scan(MACHINE) if strategy == "scan" else CodeScan(MACHINE, "h")
+    seen = Situation(question, n, n if rows is None else rows.count, n)
+    plan = Plan(method, effort or Effort(), Scan(MACHINE), "", seen)
+    query = np.zeros((1, data.shape[1]), np.float32)
+    return Search(_core.VectorView(data, "l2"), query, rows, plan, Indexes(graph), 1, Actuals())
 
 
 def searched(
-    values: list[float], k: int, method: str, allowed: list[int] | None = None, graph_slots: int | None = None
+    values: list[float], k: int, strategy: str, allowed: list[int] | None = None, graph_slots: int | None = None
 ) -> tuple[Search, int]:
     """A search for 0 over one-dimensional vectors and the number of rows to settle."""
     data = np.array(values, np.float32)[:, None]
-    view = _core.VectorView(data, "l2")
-    rows = None if allowed is None else _core.RowSet.from_slots(np.array(allowed, np.uint32), len(values))
-    matching = len(values) if rows is None else rows.count
-    graph = None
-    if method != "scan":
-        graph = _core.Hnsw(1, "l2", 4, 20)
-        graph.extend(_core.VectorView(data[:graph_slots], "l2"))
-    situation = Situation(len(values), matching, k, None, "auto", (Candidate("h", 4, len(values)),))
-    plan = Plan(method, "", situation, "h", ef=40, pool=40)  # type: ignore[arg-type]
-    search = Search(view, np.zeros((1, 1), np.float32), rows, plan, graph, 1, Actuals())
-    return search, min(k, matching)
+    graph = _core.Hnsw(1, "l2", 4, 20)
+    graph.extend(_core.VectorView(data[:graph_slots], "l2"))
+    search = search_of(data, strategy, allowed, graph)
+    return search, min(k, search.plan.situation.matching)
 
 
-@pytest.mark.parametrize("method", ["scan", "graph", "post"])
+@pytest.mark.parametrize("method", ["scan", "codes", "graph", "post"])
 @pytest.mark.parametrize("k", range(1, 31))
 def test_all_rows_at_the_last_distance_compete_by_row_id(method: str, k: int) -> None:
     values = [1.0] * 5 + [2.0] * 20 + [3.0] * 5
@@ -40,7 +72,7 @@ def test_all_rows_at_the_last_distance_compete_by_row_id(method: str, k: int) ->
     assert answer.distances[0].tolist() == [values[slot] for slot in wanted]
 
 
-@pytest.mark.parametrize("method", ["scan", "graph", "post"])
+@pytest.mark.parametrize("method", ["scan", "codes", "graph", "post"])
 def test_ties_among_allowed_rows_only(method: str) -> None:
     row_ids = np.arange(20)[::-1].astype(np.int64)
     search, width = searched([1.0] * 20, 3, method, allowed=[2, 5, 8, 11, 19])
@@ -52,9 +84,7 @@ def test_squares_that_share_a_root_are_a_tie() -> None:
     near, far = np.float32(1.0), np.nextafter(np.float32(1.0), np.float32(0))
     data = np.array([[near, 0], [far, 3e-4]], np.float32)
     assert np.sqrt(np.float32((data[0] ** 2).sum())) == np.sqrt(np.float32((data[1] ** 2).sum()))
-    view = _core.VectorView(data, "l2")
-    situation = Situation(2, 2, 1, None, "auto", ())
-    search = Search(view, np.zeros((1, 2), np.float32), None, Plan("scan", "", situation), None, 1, Actuals())
+    search = search_of(data, "scan", None, _core.Hnsw(2, "l2", 4, 20))
     for row_ids in (np.array([1, 2]), np.array([2, 1])):
         assert row_ids[settle(search, 1, row_ids).slots[0]].tolist() == [1]
 
@@ -70,23 +100,45 @@ def test_walk_that_finds_too_little_is_finished_by_the_scan(method: str) -> None
 
 def test_exhausted_budget_goes_over_to_the_scan() -> None:
     search, width = searched([float(i) for i in range(500)], 3, "graph", allowed=list(range(400, 500)))
-    plan = Plan("graph", "", search.plan.situation, "h", ef=8, pool=400, budget=5)
-    short = Search(search.view, search.queries, search.allowed, plan, search.graph, 1, Actuals())
-    assert settle(short, width, np.arange(500)).slots[0].tolist() == [400, 401, 402]
-    assert short.actuals.fallbacks == 1
+    search.plan = replace(search.plan, effort=Effort(8, 400, budget=5, arm="plain"))
+    assert settle(search, width, np.arange(500)).slots[0].tolist() == [400, 401, 402]
+    assert search.actuals.fallbacks == 1
+
+
+def test_what_a_walk_found_is_kept_where_the_codes_miss_it() -> None:
+    search, width = searched([float(i) for i in range(60)], 2, "graph", allowed=[0, 30, 50], graph_slots=60)
+
+    class Blind(CodeScan):
+        def run(self, search: Search, effort: Effort, k: int) -> tuple[Answer, np.ndarray]:
+            answer = Answer.nothing(len(search.queries), k)
+            answer.slots[:, 0], answer.distances[:, 0] = 30, 30.0
+            return answer, np.empty(0, np.uint32)
+
+    search.plan = replace(search.plan, effort=Effort(2, 60, budget=1, arm="plain"), finish=Blind(MACHINE, "h"))
+    found = search.run(width)
+    assert search.actuals.fallbacks == 1
+    assert 30 in found.slots[0].tolist()
+    assert len(set(found.slots[0].tolist())) == 2
 
 
 def test_graph_beyond_the_view_is_cut_to_it() -> None:
     data = np.arange(50, dtype=np.float32)[::-1].copy()[:, None]
     graph = _core.Hnsw(1, "l2", 4, 20)
     graph.extend(_core.VectorView(data, "l2"))
-    for method in ("graph", "post"):
-        situation = Situation(20, 20, 5, None, "auto", (Candidate("h", 4, 20),))
-        plan = Plan(method, "", situation, "h", ef=40, pool=40)  # type: ignore[arg-type]
-        search = Search(
-            _core.VectorView(data[:20], "l2"), np.zeros((1, 1), np.float32), None, plan, graph, 1, Actuals()
-        )
+    for strategy in ("graph", "post"):
+        search = search_of(data[:20], strategy, None, graph)
         assert settle(search, 5, np.arange(20)).slots[0].tolist() == [19, 18, 17, 16, 15]
+
+
+def test_joined_answers_hold_each_row_once_and_know_their_ties() -> None:
+    absent = _core.ABSENT_SLOT
+    one = Answer(np.array([[3, 7], [1, absent]], np.uint32), np.array([[1.0, 2.0], [5.0, np.inf]], np.float32))
+    other = Answer(np.array([[7, 9], [1, absent]], np.uint32), np.array([[2.0, 2.0], [5.0, np.inf]], np.float32))
+    joined = one.joined(other)
+    assert joined.slots.tolist() == [[3, 7], [1, absent]]
+    assert joined.distances.tolist() == [[1.0, 2.0], [5.0, np.inf]]
+    assert joined.cut.tolist() == [0]
+    assert joined.tied.tolist() == []
 
 
 def test_padding_widens_and_keeps_what_is_there() -> None:

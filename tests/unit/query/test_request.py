@@ -82,12 +82,6 @@ def test_wrong_dimension_names_both() -> None:
         make_request(TWO, [1, 2], 1, SearchOptions(column="a"))
 
 
-@pytest.mark.parametrize("strategy", ["acorn", "range", "ivf"])
-def test_strategy_of_an_index_that_cannot_be_built_says_so(strategy: str) -> None:
-    with pytest.raises(InvalidArgument, match="this version cannot build"):
-        make_request(ONE, [1, 2, 3], 1, SearchOptions(strategy=strategy))
-
-
 def test_column_is_chosen_by_name_or_because_it_is_alone() -> None:
     assert choose_column(ONE, None).name == "e"
     assert choose_column(TWO, "b").name == "b"

@@ -169,6 +169,39 @@ TEST_CASE("a candidate nearer than all expanded ones is expanded next") {
   CHECK_FALSE(pool.has_next());
 }
 
+TEST_CASE("a pool that sets aside has after each widening what one as wide from the start would, expanded but once") {
+  CandidatePool pool;
+  for (const std::size_t seed : {1U, 2U, 3U}) {
+    testing::Random random(seed);
+    std::size_t capacity = 3;
+    pool.reset(capacity, CandidatePool::Rest::kSetAside);
+    std::vector<Neighbor> all;
+    std::vector<Slot> popped;
+    Slot next = 0;
+    for (int step = 0; step < 300; ++step) {
+      std::vector<Slot> slots;
+      std::vector<float> distances;
+      for (std::size_t count = random.below(12); count > 0; --count) {
+        slots.push_back(next);
+        distances.push_back(static_cast<float>((std::size_t{next++} * 7919) % 10'007));  // no two the same
+        all.push_back({distances.back(), slots.back()});
+      }
+      pool.insert(slots, distances.data());
+      for (std::size_t pops = random.below(4); pops > 0 && pool.has_next(); --pops) popped.push_back(pool.pop().slot);
+      if (random.below(8) == 0) pool.widen(capacity += random.below(40));
+      std::vector<Neighbor> nearest = all;
+      std::sort(nearest.begin(), nearest.end());
+      nearest.resize(std::min(capacity, nearest.size()));
+      REQUIRE((content(pool) == nearest));
+    }
+    pool.widen(all.size());
+    while (pool.has_next()) popped.push_back(pool.pop().slot);
+    std::sort(popped.begin(), popped.end());
+    REQUIRE(popped.size() == all.size());
+    for (Slot slot = 0; slot < popped.size(); ++slot) CHECK(popped[slot] == slot);
+  }
+}
+
 TEST_CASE("a reset empties the pool and may make it smaller") {
   CandidatePool pool;
   pool.reset(8);

@@ -1,0 +1,60 @@
+"""vdb as its users see it: a table in memory with every kind of index, `table.search(where=...)`, each strategy."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import vdb
+from bench.adapters.base import FloatVector, RowNumbers, installed_version
+from bench.filtered.adapters.base import Effort, Sweep, TextPeer
+from bench.filtered.adapters.vdb_plans import STAGES, STRATEGIES, index_spec, make_table
+from bench.filtered.predicate import Inexpressible, Value
+from bench.filtered.questions import FilteredData
+from vdb.database import Database
+from vdb.query.execute import Executor
+from vdb.query.resolve import Resolver
+from vdb.storage.store import Store
+
+
+class VdbFiltered(TextPeer):
+    name = "vdb"
+    version = installed_version("vdb")
+
+    def build(self, data: FilteredData, threads: int) -> None:
+        params = self.setup.params
+        self.db = Database(Store.open(None, False, None, 1), threads)  # DuckDB on one thread, as every peer
+        self.table = make_table(self.db, data, params.metric)
+        for text in self.setup.indexes:
+            began = time.perf_counter()
+            info = self.table.create_index("embedding", index_spec(text, params), name=text.replace(":", "_"))
+            self.parts[text] = {"seconds": time.perf_counter() - began, "bytes": info.memory_bytes}
+        self.vector_bytes = data.vectors.nbytes
+
+    def sweeps(self) -> dict[str, list[Sweep]]:
+        return {f"vdb {name}": sweeps for name, sweeps in STRATEGIES.items()}
+
+    def choose(self, method: str, effort: Effort) -> None:
+        self.strategy = method.removeprefix("vdb ")
+        percent = effort.get("recall_percent")
+        self.options: dict[str, Any] = {"recall": percent / 100} if percent else dict(effort)
+
+    def search(self, q: FloatVector, k: int, bound: tuple[str, list[Value]]) -> RowNumbers:
+        try:
+            hits = self.table.search(q, k, *bound, strategy=self.strategy, **self.options)
+        except vdb.InvalidArgument as error:
+            raise Inexpressible(str(error).partition("\n")[0]) from error
+        explained: Any = hits.plan
+        self.done = explained.plan.method.strategy
+        self.stages = {stage: getattr(explained.actuals, f"{stage}_seconds") for stage in STAGES}
+        return hits.ids
+
+    def forget(self) -> None:
+        self.db.resolver = Resolver(self.db.store, self.db.attributes)
+        self.db.executor = Executor(self.db.store, self.db.indexes, self.db.resolver, threads=1)
+
+    def memory_bytes(self) -> int:
+        return sum(index.memory_bytes for index in self.table.list_indexes()) + self.vector_bytes
+
+    def close(self) -> None:
+        self.db.close()

@@ -1,0 +1,47 @@
+"""vdb's table in the filtered bench, its indexes, and what is tried of each strategy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import vdb
+from bench.adapters.base import GraphParams
+from bench.attributes import COLUMNS
+from bench.filtered.adapters.base import Sweep
+from bench.filtered.questions import FilteredData
+from vdb.types import Metric
+
+ACORN = {"M": 32, "gamma": 12, "M_beta": 64}  # the authors' parameters
+EFS: Sweep = [{"ef_search": ef} for ef in (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)]
+RECALLS: Sweep = [{"recall_percent": percent} for percent in (90, 95, 99)]
+AT_DEFAULTS: Sweep = [{}]
+STAGES = ("parse", "predicate", "plan", "search")
+STRATEGIES = {
+    "auto": [AT_DEFAULTS, EFS, RECALLS],
+    "scan": [AT_DEFAULTS],
+    "codes": [AT_DEFAULTS],
+    "graph": [EFS],
+    "post": [EFS],
+    "acorn": [EFS],
+    "range": [EFS],
+    "label": [EFS],
+}
+
+
+def make_table(db: vdb.Database, data: FilteredData, metric: Metric, rows: int | None = None) -> vdb.Table:
+    """A table of the attributes and vectors, of the first `rows` where a number is given."""
+    types = {name: kind + " PRIMARY KEY" * (name == "row") for name, kind in COLUMNS.items()}
+    types["embedding"] = f"FLOAT[{data.vectors.shape[1]}]"
+    table = db.create_table("papers", types, metric=metric)
+    table.add(data.attributes.slice(0, rows), embedding=data.vectors[:rows])
+    return table
+
+
+def index_spec(text: str, params: GraphParams) -> Any:
+    """The index that a workload calls so, as `range:update_date`."""
+    kind, _, column = text.partition(":")
+    options = {"flat": {}, "acorn": ACORN}.get(kind, {"M": params.M, "ef_construction": params.ef_construction})
+    names = {"hnsw": "HNSW", "flat": "Flat", "acorn": "ACORN", "range": "Range", "label": "Label"}
+    if kind not in names:
+        raise ValueError(f"unknown index {text!r}; expected one of {', '.join(names)}, with :column where it has one")
+    return getattr(vdb, names[kind])(*([column] if column else []), **options)

@@ -1,0 +1,182 @@
+#include "index/cells/cells.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "codec/code_store.h"
+#include "core/dimensions.h"
+#include "core/kmeans.h"
+#include "core/nearest_centroid.h"
+#include "core/sample.h"
+
+namespace vdb {
+namespace {
+
+// Cells for each root of the rows. A query looks at all centroids and at the rows of a few cells: with so many both are
+// small beside a walk.
+constexpr double kCellsPerRoot = 1.5;
+// Rows a centroid is found from, and steps of Lloyd's iteration: hints need no better, and 100,000 rows of 384
+// dimensions take a third as many products to learn from as to place.
+constexpr std::size_t kRowsPerCell = 32;
+constexpr std::size_t kIterations = 5;
+constexpr std::size_t kRetrainGrowth = 4;
+constexpr std::size_t kPlacedTogether = 256;
+
+bool all_finite(std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+}
+
+Cells::Runs sorted_runs(std::span<const Cells::Cell> cell_of, std::size_t cells) {
+  Cells::Runs runs{std::vector<std::uint32_t>(cells + 1), {}};
+  for (const Cells::Cell cell : cell_of) {
+    if (cell != Cells::kNone) ++runs.begin[cell + 1U];
+  }
+  for (std::size_t c = 0; c < cells; ++c) runs.begin[c + 1] += runs.begin[c];
+  runs.slots.resize(runs.begin[cells]);
+  std::vector<std::uint32_t> next(runs.begin.begin(), runs.begin.end() - 1);
+  for (std::size_t slot = 0; slot < cell_of.size(); ++slot) {
+    if (cell_of[slot] != Cells::kNone) runs.slots[next[cell_of[slot]]++] = static_cast<Slot>(slot);
+  }
+  return runs;
+}
+
+}  // namespace
+
+Cells::Cells(const CellsParams& params) : params_(params) {
+  VDB_CHECK(params.dim >= 1 && params.dim <= kMaxDim,
+            "dim must be from 1 to " + std::to_string(kMaxDim) + ", got " + std::to_string(params.dim));
+  VDB_CHECK(params.metric != Metric::kCustom,
+            "cells are of l2, cosine and ip: k-means needs means, which a metric of "
+            "the caller's does not know");
+  VDB_CHECK(params.n <= kNone,
+            "there are at most " + std::to_string(kNone) + " cells, got n=" + std::to_string(params.n));
+  snapshot_.metric = params.metric;
+}
+
+std::size_t Cells::cells_for(std::size_t rows) const noexcept {
+  const auto by_rows = static_cast<std::size_t>(kCellsPerRoot * std::sqrt(static_cast<double>(rows)));
+  return std::min(std::clamp<std::size_t>(params_.n == 0 ? by_rows : params_.n, 1, kNone), rows);
+}
+
+void Cells::extend(const VectorView& view, const CellsExtend& options) {
+  VDB_CHECK(view.dim == params_.dim && view.metric == params_.metric, "the cells are of other vectors");
+  VDB_CHECK(options.rows == nullptr || options.rows->size() == view.n, "the row set does not cover the vectors");
+  VDB_CHECK(view.n <= kMaxSlots, "cells cover at most 2147483647 slots, got " + std::to_string(view.n));
+  const std::lock_guard lock(writer_);
+  Snapshot next;
+  {
+    const std::lock_guard snapshot_lock(snapshot_mutex_);
+    next = snapshot_;
+  }
+  if (view.n <= next.covered) return;
+  const std::size_t rows = options.rows != nullptr ? options.rows->count() : view.n;
+  std::size_t begin = next.covered;
+  if (rows >= kRetrainGrowth * next.trained_on && rows > 0) {
+    const std::vector<Slot> slots = options.rows != nullptr ? options.rows->to_slots() : RowSet::all(view.n).to_slots();
+    if (auto centroids = train(view, slots, options)) {
+      next.centroids = std::move(centroids);
+      next.cell_of = nullptr;
+      next.trained_on = rows;
+      begin = 0;
+    }
+  }
+  auto cell_of = std::const_pointer_cast<AlignedBuffer<Cell>>(next.cell_of);
+  if (!cell_of || cell_of->size() < view.n) {
+    // Room for as many again: searches keep the old cells until they end.
+    const std::size_t room = cell_of ? std::max(view.n, 2 * next.covered) : view.n;
+    cell_of =
+        std::make_shared<AlignedBuffer<Cell>>(cell_of ? cell_of->grown(room, kNone) : AlignedBuffer<Cell>(room, kNone));
+  }
+  if (next.centroids) place(view, options, begin, *next.centroids, cell_of->data());
+  next.cell_of = std::move(cell_of);
+  next.covered = view.n;
+  next.runs = nullptr;
+  const std::lock_guard snapshot_lock(snapshot_mutex_);
+  std::swap(snapshot_, next);  // the old cells are freed outside the lock
+}
+
+// Null where no row can be learned from.
+std::shared_ptr<const Cells::Centroids> Cells::train(const VectorView& view, const std::vector<Slot>& slots,
+                                                     const CellsExtend& options) const {
+  const std::size_t wanted = cells_for(slots.size());
+  const std::vector<std::size_t> chosen = sample_rows(slots.size(), kRowsPerCell * wanted, params_.seed);
+  std::vector<float> rows(chosen.size() * view.dim);
+  std::size_t n = 0;
+  for (const std::size_t i : chosen) {
+    float* const row = rows.data() + n * view.dim;
+    to_code_space(view, slots[i], code_scale(view, slots[i]), row);
+    if (all_finite({row, view.dim})) ++n;
+  }
+  if (n == 0) return nullptr;
+  KMeansParams clustering{std::min(wanted, n)};
+  clustering.iterations = kIterations;
+  clustering.seed = params_.seed;
+  clustering.threads = options.threads;
+  std::vector<float> values = kmeans({rows.data(), n, view.dim}, clustering, {options.cancel, {}}).centroids;
+  const Metric metric = view.metric == Metric::kInnerProduct ? Metric::kInnerProduct : Metric::kL2;
+  const std::size_t k = clustering.k;
+  ScalarQuantizer codec = ScalarQuantizer::train({values.data(), k, view.dim}, {metric}, options.cancel);
+  std::vector<std::uint8_t> records(k * codec.record_bytes());
+  for (std::size_t c = 0; c < k; ++c)
+    codec.encode(values.data() + c * view.dim, records.data() + c * codec.record_bytes());
+  return std::make_shared<const Centroids>(Centroids{std::move(values), std::move(codec), std::move(records), k});
+}
+
+void Cells::place(const VectorView& view, const CellsExtend& options, std::size_t begin, const Centroids& centroids,
+                  Cell* cell_of) const {
+  const NearestCentroid nearest({centroids.values.data(), centroids.n, view.dim});
+  parallel_for({view.n - begin, kPlacedTogether, options.threads}, [&](const Chunk& chunk) {
+    if (options.cancel->poll()) throw Cancelled();
+    std::vector<float> rows;
+    std::vector<Slot> slots;
+    for (std::size_t i = begin + chunk.begin; i < begin + chunk.end; ++i) {
+      const Slot slot = static_cast<Slot>(i);
+      cell_of[slot] = kNone;
+      if (options.rows == nullptr || options.rows->contains(slot)) slots.push_back(slot);
+    }
+    rows.resize(slots.size() * view.dim);
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      to_code_space(view, slots[i], code_scale(view, slots[i]), rows.data() + i * view.dim);
+    }
+    std::vector<std::uint32_t> found(slots.size());
+    std::vector<float> distances(slots.size());
+    nearest.find({rows.data(), slots.size(), view.dim}, {1, options.cancel}, {found.data(), distances.data()});
+    for (std::size_t i = 0; i < slots.size(); ++i) cell_of[slots[i]] = static_cast<Cell>(found[i]);
+  });
+}
+
+Cells::Snapshot Cells::snapshot() const {
+  const std::lock_guard lock(snapshot_mutex_);
+  if (!snapshot_.runs && snapshot_.centroids) {
+    const std::span<const Cell> cell_of(snapshot_.cell_of->data(), snapshot_.covered);
+    snapshot_.runs = std::make_shared<const Runs>(sorted_runs(cell_of, snapshot_.centroids->n));
+  }
+  return snapshot_;
+}
+
+std::size_t Cells::covered() const {
+  const std::lock_guard lock(snapshot_mutex_);
+  return snapshot_.covered;
+}
+
+std::size_t Cells::count() const {
+  const std::lock_guard lock(snapshot_mutex_);
+  return snapshot_.centroids ? snapshot_.centroids->n : 0;
+}
+
+std::size_t Cells::memory_bytes() const {
+  const std::lock_guard lock(snapshot_mutex_);
+  std::size_t bytes = snapshot_.cell_of ? snapshot_.cell_of->bytes() : 0;
+  if (snapshot_.runs) bytes += (snapshot_.runs->begin.size() + snapshot_.runs->slots.size()) * sizeof(Slot);
+  if (snapshot_.centroids) {
+    bytes += snapshot_.centroids->values.size() * sizeof(float) + snapshot_.centroids->records.size();
+  }
+  return bytes;
+}
+
+}  // namespace vdb

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from filtered_data import clustered
+
+from bench import ground_truth, report, run, workload
+from bench.filtered import adapters, measure, summary, tables
+from bench.filtered.adapters.base import FilteredPeer, TextPeer
+from bench.filtered.adapters.numpy_ import NumpyGather
+from bench.filtered.predicate import Inexpressible
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CELLS = ("em", "random_10", "title_word")
+
+
+class Exact(NumpyGather):
+    """Right at the second of its efforts, and at the first for half of the queries; the third is never needed."""
+
+    name = "exact"
+    version = "1"
+    built = 0
+
+    def build(self, data, threads) -> None:
+        super().build(data, threads)
+        type(self).built += 1
+
+    def sweeps(self):
+        return {"exact": [[{"ef": 1}, {"ef": 2}, {"ef": 3}]]}
+
+    def search(self, q, k, bound):
+        right = self.effort["ef"] > 1 or q[0] > 0
+        return super().search(q, k, bound) if right else bound[:1]
+
+
+class Words(TextPeer):
+    """Answers by text, says what its core took, cannot do a word in a title; its second method always fails."""
+
+    name = "words"
+    version = "2"
+
+    def build(self, data, threads) -> None:
+        self.data = data
+
+    def sweeps(self):
+        return {"vdb auto": [[{}]], "vdb scan": [[{"ef": 7}]], "broken": [[{}]]}
+
+    def choose(self, method, effort) -> None:
+        self.method = method
+
+    def search(self, q, k, bound):
+        if self.method == "broken":
+            raise RuntimeError("out of order")
+        if "ILIKE" in bound[0]:
+            raise Inexpressible("words has no words")
+        if self.method == "vdb scan" and bound[1] == [1]:
+            raise Inexpressible("words has no one")
+        self.stages, self.done = {"predicate": 5e-6, "plan": 1e-6, "search": 2e-6}, "graph"
+        return np.argsort(-(self.data.vectors @ q))[:k]
+
+    def memory_bytes(self) -> int:
+        return 1
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> workload.FilteredWorkload:
+    data = clustered(400, 12)
+    monkeypatch.setattr(ground_truth, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(measure, "load", lambda name, rows, queries: data)
+    peers: dict[str, type[FilteredPeer]] = {"exact": Exact, "words": Words}
+    monkeypatch.setattr(adapters, "PEERS", dict.fromkeys(peers, "") | {"absent": "absent:Absent"})
+    make = adapters.make
+    monkeypatch.setattr(
+        adapters, "make", lambda name, setup: peers[name](setup) if name in peers else make(name, setup)
+    )
+    Exact.built = 0
+    smoke = workload.read(workload.find("filtered_smoke"))
+    assert isinstance(smoke, workload.FilteredWorkload)
+    search = replace(smoke.search, cells=CELLS, repetitions=3, warm=2)
+    return replace(smoke, peers=tuple(adapters.PEERS), data=replace(smoke.data, rows=400, queries=10), search=search)
+
+
+def test_run_measures_every_cell_and_judges_the_answers(plan: workload.FilteredWorkload, tmp_path: Path) -> None:
+    result = measure.run(plan, plan.peers, tmp_path / "r.json")
+    assert list(result["cells"]) == list(CELLS)
+    assert "absent" in result["skipped"]["absent"]
+    for cell in CELLS:
+        half, whole = result["cells"][cell]["peers"]["exact"]["exact"]["points"]
+        assert half["effort"] == {"ef": 1}
+        assert 0 < half["recall"] < 1
+        assert half["short"] > 0
+        assert (whole["recall"], whole["short"], whole["outside"], whole["asked"]) == (1.0, 0, 0, 10)
+        assert len(whole["core"]["qps"]) == len(whole["text"]["qps"]) == 3
+        assert whole["core"]["median_us"] <= whole["core"]["p95_us"] <= whole["core"]["max_us"]
+        assert half["text"] is None  # only settings that reach a floor are asked from the text
+    (partly,) = result["cells"]["em"]["peers"]["words"]["vdb scan"]["points"]
+    assert 0 < partly["refused"] < 10
+    assert partly["short"] == 0  # a refused answer is not a short one
+    words = result["cells"]["random_10"]["peers"]["words"]
+    (point,) = words["vdb auto"]["points"]
+    assert point["outside"] > 50  # it does not filter
+    assert point["done"] == {"graph": 10}
+    assert point["core"]["median_us"] == pytest.approx(3)
+    assert point["stages_us"]["predicate"] == pytest.approx(5)
+    assert point["text"]["median_us"] > 3
+    assert words["broken"]["skipped"] == "failed: RuntimeError: out of order"
+    assert result["cells"]["title_word"]["peers"]["words"]["vdb auto"]["skipped"] == "words has no words"
+
+
+def test_run_goes_on_where_it_was_cut(plan: workload.FilteredWorkload, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    first = json.loads(json.dumps(measure.run(plan, ["exact"], path)))
+    assert json.loads(path.read_text(encoding="utf-8")) == first
+    both = measure.run(plan, ["exact", "words"], path)
+    assert Exact.built == 1
+    assert both["cells"]["em"]["peers"]["exact"] == first["cells"]["em"]["peers"]["exact"]
+    assert "words" in both["cells"]["em"]["peers"]
+    del first["cells"]["random_10"]
+    path.write_text(json.dumps(first), encoding="utf-8")
+    again = measure.run(plan, ["exact"], path)
+    assert Exact.built == 2
+    assert again["cells"]["em"]["peers"]["exact"] == first["cells"]["em"]["peers"]["exact"]
+    assert "exact" in again["cells"]["random_10"]["peers"]
+
+
+def test_results_of_another_plan_are_not_mixed(plan: workload.FilteredWorkload, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    measure.run(plan, ["exact"], path)
+    other = replace(plan, search=replace(plan.search, seed=6))
+    with pytest.raises(ValueError, match="results of another plan; --fresh begins anew"):
+        measure.run(other, ["exact"], path)
+    measure.run(other, ["exact"], path, fresh=True)
+    with pytest.raises(ValueError, match="unknown peer 'nobody'"):
+        measure.run(other, ["nobody"], path)
+
+
+def test_setting_that_takes_too_long_is_cut(plan: workload.FilteredWorkload, tmp_path: Path) -> None:
+    slow = replace(plan, search=replace(plan.search, cap_s=0.0, cells=("em",)))
+    result = measure.run(slow, ["exact"], tmp_path / "r.json")
+    (point,) = result["cells"]["em"]["peers"]["exact"]["exact"]["points"]
+    assert point["asked"] == 1
+
+
+def test_filtered_workloads_name_known_cells_peers_and_indexes() -> None:
+    from bench.adapters.base import GraphParams
+    from bench.filtered.adapters.vdb_plans import index_spec
+    from bench.filtered.cells import CELLS as KNOWN
+
+    for name in ("filtered_384", "filtered_4096", "filtered_1m", "filtered_smoke"):
+        read = workload.read(workload.find(name))
+        assert isinstance(read, workload.FilteredWorkload)
+        assert read.name == name
+        assert set(read.peers) <= set(adapters.PEERS)
+        assert set(read.search.cells) == set(KNOWN)
+        for text in read.indexes:
+            index_spec(text, read.index)
+    with pytest.raises(ValueError, match="unknown index 'tree'; expected one of hnsw"):
+        index_spec("tree", GraphParams("ip"))
+
+
+def timed(median: float, worst: float) -> dict:
+    return {"qps": [1e6 / median], "median_us": median, "p95_us": worst, "max_us": worst}
+
+
+def point(recall: float, core: float | None, text: float | None = None, **more: object) -> dict:
+    return {
+        "effort": {},
+        "recall": recall,
+        "asked": 20,
+        "refused": 0,
+        "short": 0,
+        "outside": 0,
+        "done": {"graph": 20},
+        "stages_us": {"plan": 7.0},
+        "core": core and timed(core, 3 * core),
+        "text": text and timed(text, 3 * text),
+    } | more
+
+
+def made_result(**methods: list[dict]) -> dict:
+    plan = run.asdict(workload.read(workload.find("filtered_smoke")))
+    peers: dict[str, dict] = {"vdb": {}, "others": {}}
+    for name, points in methods.items():
+        name = name.replace("vdb_", "vdb ")
+        peers["vdb" if name.startswith("vdb") else "others"][name] = {"points": points, "skipped": ""}
+    build = {"version": "1", "build_s": 2.0, "memory_bytes": 1e6, "resident_bytes": 1e6, "parts": {}}
+    return {
+        "workload": {"kind": "filtered"} | plan,
+        "machine": {"processor": "p", "cores": 2},
+        "builds": {"vdb": build | {"parts": {"hnsw": {"seconds": 1.0, "bytes": 200_000}}}, "others": build},
+        "cells": {"em": {"share": 0.25, "least_matching": 3, "example": "", "peers": peers}},
+        "skipped": {"lancedb": "lancedb: not here"},
+    }
+
+
+RESULT = made_result(
+    vdb_auto=[point(0.96, 100, 120), point(0.99, 200, 240, effort={"ef_search": 64})],
+    vdb_graph=[point(0.94, 50), point(0.97, 95)],
+    vdb_scan=[point(1.0, 400)],
+    vdb_label=[point(1.0, 10, refused=3)],
+    flat=[point(1.0, 300, 900)],
+    slow=[point(0.95, None, 500)],
+)
+
+
+def test_best_setting_is_the_fastest_that_reaches_the_recall_and_refused_nothing() -> None:
+    (compared,) = summary.comparisons(RESULT)
+    assert compared.auto is not None
+    assert (compared.auto.qps, compared.forced.method) == (10_000, "vdb graph")
+    assert compared.forced_ratio == pytest.approx(0.95)
+    assert compared.peer_ratio == pytest.approx(3.0)  # by the time of the core, which flat alone has
+    assert compared.peer_text_ratio == pytest.approx(500 / 120)
+    (latency,) = summary.latencies(RESULT)
+    assert latency.text_ratio == pytest.approx(1.2)
+    assert latency.is_bounded  # 300 us are within 1.3 times the 1,200 us of the scan
+    assert summary.fastest(RESULT["cells"]["em"]["peers"]["vdb"]["vdb graph"]["points"], 0.99, "core") is None
+    assert summary.geometric_mean([2.0, 8.0, None]) == pytest.approx(4.0)
+    assert summary.geometric_mean([None]) is None
+
+
+def test_tables_show_ratios_and_what_falls_short() -> None:
+    text = report.text(RESULT)
+    assert "| EM: number of sub-categories | 0.2500  | 10000" in text
+    assert "10526 graph | 0.95 " in text
+    assert "skipped lancedb: not here" in text
+    assert tables.stages(RESULT)[1][1:] == ["graph 20", "-", "-", "7", "-"]
+    slower = made_result(vdb_auto=[point(0.96, 200, 300)], vdb_scan=[point(1.0, 100)], flat=[point(1.0, 210, 900)])
+    rows = tables.ratios(slower)
+    assert rows[1][4:7] == ["0.50 !", "4762 flat", "1.05 !"]
+    (row,) = tables.times(slower)[1:]
+    assert row[7] == "no"  # 600 us are more than 1.3 times 300 and more than twice 200
+    assert row[9] == "1.50 !"
+
+
+def test_page_needs_nothing_else(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="pip install -e '.[bench]'")
+    path = tmp_path / "made.json"
+    path.write_text(json.dumps(RESULT), encoding="utf-8")
+    assert report.main([str(path), "--page"]) == 0
+    names = {written.name for written in tmp_path.iterdir()}
+    assert names == {"made.json", "made.html", "made_recall.png", "made_selectivity.png"}
+    html = (tmp_path / "made.html").read_text(encoding="utf-8")
+    assert html.count("data:image/png;base64,") == 2
+    assert "http" not in html
+    assert "src=" not in html.replace('src="data:', "")
+    assert (tmp_path / "made_recall.png").read_bytes().startswith(b"\x89PNG")

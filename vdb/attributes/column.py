@@ -1,0 +1,336 @@
+"""A column as it is in one state of its table: sorted pieces of keys, immutable, the newest for the rows changed last.
+
+A commit adds a piece of its own rows and marks what it replaced in the older ones; pieces that are not much larger than
+those after them are merged, as in a log-structured tree, so that there are few and each key is moved seldom.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from vdb._core import RowSet, SortedSlots
+from vdb.attributes.keys import KEY_MAX, KEY_MIN, KEY_NULL, Encoding, Position, cast_text, exactly, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy.typing as npt
+
+    from vdb.attributes.texts import Labels, Numbers
+    from vdb.storage.state import Generation, TableState
+    from vdb.types import Slots
+
+_GROWTH: Final = 2  # a piece is merged with the one before unless that is so many times as large
+_STALE_SHARE: Final = 4  # a piece is written anew when one in so many of its entries is replaced
+_KEPT_SETS: Final = 16  # of a view: those of values that many rows have
+_WIDE: Final = 32  # one row in so many makes a set worth keeping
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What the keys of a column mean, in all its states.
+
+    Attributes
+    ----------
+    encoding : Encoding or None
+        Of the values, or of the items of a list; None where only NULL or not is known.
+    is_list : bool
+        Then keys are labels of items.
+    numbers : Numbers
+        The keys of texts.
+    labels : Labels
+        Of the items of lists, and once memberships were asked for of other values, each by its text or key.
+    """
+
+    column: str
+    encoding: Encoding | None
+    is_list: bool
+    numbers: Numbers
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A state of a table as far as a column tells it from others."""
+
+    generation: Generation
+    next_slot: int
+    rewrites: int  # of the table
+    latest: int  # of the column
+
+    @classmethod
+    def of(cls, state: TableState, column: str) -> Moment:
+        """That of a state."""
+        rewrites = state.rewrites
+        return cls(state.generation, state.next_slot, rewrites.count, rewrites.latest.get(column, 0))
+
+    def is_that_of(self, state: TableState, column: str) -> bool:
+        """Whether the column is the same in a state, earlier or later."""
+        same_slots = self.generation is state.generation and self.next_slot == state.next_slot
+        return same_slots and self.latest == state.rewrites.latest.get(column, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was read of a column: keys by slot, (n,) each, the slots that are NULL, and those that were known before."""
+
+    keys: npt.NDArray[np.int64]
+    slots: Slots
+    null: Slots
+    changed: Slots
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    order: SortedSlots
+    stale: RowSet | None = None  # slots whose entry here no longer holds
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnIndex:
+    """A column in one state of its table, a value that any thread may read.
+
+    Rows that were deleted are still in it: `TableState.live` tells them.
+
+    Attributes
+    ----------
+    null : RowSet
+        The slots whose value is NULL.
+    """
+
+    meaning: Meaning
+    moment: Moment
+    null: RowSet
+    _pieces: tuple[_Piece, ...] = ()
+    _sets: dict[tuple[int, int], RowSet] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, meaning: Meaning, state: TableState) -> ColumnIndex:
+        """The column of a table without rows that is numbered as `state` is."""
+        rewrites = state.rewrites.count
+        return cls(meaning, Moment(state.generation, 0, rewrites, rewrites), RowSet.none(0))
+
+    def extended(self, part: Part, state: TableState) -> ColumnIndex:
+        """The column as it is in a later state of the same generation, by what has changed since."""
+        n = state.next_slot
+        changed = RowSet.from_slots(part.changed, n)
+        null = self.null.resized(n) - changed | RowSet.from_slots(part.null, n)
+        pieces = [_Piece(piece.order, _replaced(piece.stale, changed, n)) for piece in self._pieces]
+        if len(part.keys):
+            pieces.append(_Piece(_sorted(part.keys, part.slots, n)))
+        moment = Moment.of(state, self.meaning.column)
+        return ColumnIndex(self.meaning, moment, null, tuple(_tidied(pieces, n)))
+
+    def is_of(self, state: TableState) -> bool:
+        """Whether this is the column of a state."""
+        return self.moment.is_that_of(state, self.meaning.column)
+
+    @property
+    def next_slot(self) -> int:
+        """The slots of the table in this state."""
+        return self.moment.next_slot
+
+    @property
+    def is_list(self) -> bool:
+        """Whether each row has a list of values."""
+        return self.meaning.is_list
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the values are texts, VARCHAR as they are."""
+        return self.meaning.encoding is not None and self.meaning.encoding.type == "VARCHAR"
+
+    @property
+    def labels(self) -> int:
+        """How many distinct values have a label: those of lists, of other columns once `memberships` was asked for."""
+        return len(self.meaning.labels)
+
+    @property
+    def memory_bytes(self) -> int:
+        """About what it takes."""
+        pieces = sum(piece.order.memory_bytes + self.next_slot // 8 for piece in self._pieces)
+        return pieces + (len(self._sets) + 1) * self.next_slot // 8 + self.meaning.numbers.memory_bytes()
+
+    def between(self, low: int, high: int) -> RowSet:
+        """The rows with a key from `low` to `high`, both included; of a list, with such an item."""
+        low, high = max(low, KEY_MIN), min(high, KEY_MAX)
+        n = self.next_slot
+        known = self._sets.get((low, high))
+        if known is not None:
+            return known
+        if low > high:
+            return RowSet.none(n)
+        found = self._union([piece.order.between(low, high, n) for piece in self._pieces])
+        if found.count * _WIDE > n:
+            if len(self._sets) >= _KEPT_SETS:
+                self._sets.clear()
+            self._sets[low, high] = found
+        return found
+
+    def any_of(self, keys: Iterable[int]) -> RowSet:
+        """The rows with one of some keys."""
+        wanted = np.fromiter(keys, np.int64)
+        if len(wanted) == 1:
+            return self.between(int(wanted[0]), int(wanted[0]))
+        return self._union([piece.order.any_of(wanted, self.next_slot) for piece in self._pieces])
+
+    def position(self, value: object) -> Position | None:
+        """Where a value stands among the keys, None where that is left to DuckDB; not for lists."""
+        encoding = self.meaning.encoding
+        if encoding is None:
+            return None
+        if encoding.is_text:
+            text = text_of(value)
+            if text is not None and encoding.type != "VARCHAR":
+                text = cast_text(encoding.type, text)
+            return None if text is None else self.meaning.numbers.position(text)
+        return encoding.position_of_text(value) if type(value) is str else encoding.position(value)
+
+    def starting_with(self, prefix: str) -> tuple[int, int] | None:
+        """The least and greatest key of the texts that begin with `prefix`, None where the column is not VARCHAR."""
+        encoding = self.meaning.encoding
+        if encoding is None or encoding.type != "VARCHAR" or self.is_list:
+            return None
+        return self.meaning.numbers.starting_with(prefix)
+
+    def has_labels(self) -> bool:
+        """Whether its values have labels by now: those of lists always have."""
+        return self.is_list or len(self.meaning.labels) > 0
+
+    def label_of(self, value: object) -> int | None:
+        """The label of a value, or of an item of the lists; None where it has none or never appeared."""
+        named = self._named(value)
+        return None if named is None else self.meaning.labels.get(named)
+
+    def label_of_key(self, key: int) -> int | None:
+        """The label of the values that have a key; not for lists."""
+        if self.meaning.encoding is not None and self.meaning.encoding.is_text:
+            text = self.meaning.numbers.text(key)
+            return None if text is None else self.meaning.labels.get(text)
+        return self.meaning.labels.get(key)
+
+    def can_compare_items(self, value: object) -> bool:
+        """Whether an item of the lists equals a value, as DuckDB compares them, just where `label_of` says so."""
+        encoding = self.meaning.encoding
+        if encoding is None or value is None or value != value:
+            return False
+        return (type(value) is str) == (encoding.type == "VARCHAR") and self._named(value) is not None
+
+    def count_of(self, label: int) -> int:
+        """How many rows have the label, deleted ones among them."""
+        return self.with_label(label).count
+
+    def with_label(self, label: int) -> RowSet:
+        """The rows that have the label."""
+        key = label if self.is_list else self._key_of(label)
+        return RowSet.none(self.next_slot) if key is None else self.between(key, key)
+
+    def order_keys(self) -> npt.NDArray[np.int64]:
+        """The key of each slot, (next_slot,) int64, KEY_NULL where it is NULL or was never a row.
+
+        Keys are in the order of the values, equal ones for equal values: integers and booleans themselves, days or
+        microseconds since 1970, unscaled decimals, the bits of floats (`KEY_NAN` above infinity, one zero), numbers of
+        texts. Those of texts stay valid as rows come, until there is no room between two of them and all get new ones.
+        Values beyond int64 share the key at its end. Not for lists.
+        """
+        keys = np.full(self.next_slot, KEY_NULL, np.int64)
+        for piece in self._pieces:
+            keys[piece.order.slots()] = piece.order.keys()
+        keys[self.null.to_slots()] = KEY_NULL
+        return keys
+
+    def memberships(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+        """The labels of each slot: those of slot i are labels[offsets[i]:offsets[i + 1]], each once, none for NULL.
+
+        Returns
+        -------
+        offsets : (next_slot + 1,) uint64
+        labels : uint32
+        """
+        kept = [_without_stale(piece, self.next_slot) for piece in self._pieces]
+        slots = np.concatenate([np.empty(0, np.uint32), *(slots for _, slots in kept)])
+        labels = self._labels_of(np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in kept)]))
+        order = np.lexsort((labels, slots))
+        offsets = np.zeros(self.next_slot + 1, np.uint64)
+        np.cumsum(np.bincount(slots, minlength=self.next_slot), out=offsets[1:], dtype=np.uint64)
+        return offsets, labels[order].astype(np.uint32)
+
+    def _union(self, found: list[RowSet]) -> RowSet:
+        rows = RowSet.none(self.next_slot)
+        for piece, some in zip(self._pieces, found, strict=True):
+            current = some if piece.stale is None else some - piece.stale
+            rows = current if rows.count == 0 else rows | current
+        return rows
+
+    def _named(self, value: object) -> Any:
+        """What the labels know a value by."""
+        encoding = self.meaning.encoding
+        if encoding is None:
+            return None
+        if encoding.is_text:
+            text = text_of(value)
+            return text if text is None or encoding.type == "VARCHAR" else cast_text(encoding.type, text)
+        position = encoding.position(value)
+        return None if position is None else exact_key(position)
+
+    def _key_of(self, label: int) -> int | None:
+        value = self.meaning.labels.value(label)
+        if isinstance(value, str):
+            return self.meaning.numbers.of.get(value)
+        return value if isinstance(value, int) else None
+
+    def _labels_of(self, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        meaning = self.meaning
+        if self.is_list:
+            return keys
+        if meaning.encoding is None or not meaning.encoding.is_text:
+            return meaning.labels.add_keys(keys)
+        distinct, which = np.unique(keys, return_inverse=True)
+        return meaning.labels.add(meaning.numbers.texts(distinct))[which]
+
+
+def exact_key(position: Position) -> int | None:
+    """The key of the one value that a position is of, None where it is none or several."""
+    key = position.below + 1
+    return key if position == exactly(key) else None
+
+
+def _sorted(keys: npt.NDArray[np.int64], slots: Slots, size: int) -> SortedSlots:
+    order = np.lexsort((slots, keys))
+    return SortedSlots(keys[order], slots[order], size)
+
+
+def _replaced(stale: RowSet | None, changed: RowSet, size: int) -> RowSet | None:
+    if stale is None:
+        return changed if changed.count else None
+    return stale.resized(size) | changed
+
+
+def _without_stale(piece: _Piece, size: int) -> tuple[npt.NDArray[np.int64], Slots]:
+    """The keys and slots of the entries of a piece that still hold."""
+    keys, slots = piece.order.keys(), piece.order.slots()
+    if piece.stale is None:
+        return keys, slots
+    gone = np.zeros(size, np.bool_)
+    gone[piece.stale.to_slots()] = True
+    holds = ~gone[slots]
+    return keys[holds], slots[holds]
+
+
+def _tidied(pieces: list[_Piece], size: int) -> list[_Piece]:
+    """The same entries in pieces of which each is larger than the next, few of their entries stale."""
+    pieces = [
+        _Piece(_sorted(*_without_stale(piece, size), size))
+        if piece.stale is not None and piece.stale.count * _STALE_SHARE > len(piece.order)
+        else piece
+        for piece in pieces
+    ]
+    while len(pieces) > 1 and len(pieces[-2].order) < _GROWTH * len(pieces[-1].order):
+        last, before = pieces.pop(), pieces.pop()
+        (keys, slots), (later_keys, later_slots) = _without_stale(before, size), _without_stale(last, size)
+        merged = np.concatenate([keys, later_keys]), np.concatenate([slots, later_slots])
+        pieces.append(_Piece(_sorted(*merged, size)))
+    return pieces

@@ -1,0 +1,136 @@
+"""Walks under filters measured: synthetic filters of falling shares, spread evenly or keeping away from the query.
+
+A filter that keeps away stands for a predicate against the query: the nearest rows are out and few of the others pass.
+One in favour of it needs no measurement: near the query such a filter is a dense one, and a walk stays there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from vdb import _core
+from vdb.index.effort import KS, FilteredWalks
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from vdb.types import Slots, StoredMatrix
+
+SEEDS: Final = 16  # allowed rows near the query that a walk begins at besides its entry point (algorithm: NaviX)
+ADAPTIVE: Final = "adaptive"
+FILTERED_ARMS: Final = {"hnsw": ADAPTIVE, "acorn": "acorn"}  # how the graphs of each kind are walked under filters
+
+_SHARES: Final = (1 / 2, 1 / 8, 1 / 32, 1 / 128, 1 / 512)
+_LEAST_PASSING: Final = 768  # rows: fewer are scanned, whatever a walk would take
+_EFS: Final = (16, 64, 256, 1024)
+_ENOUGH: Final = 0.99  # of the ten nearest: further efforts are not asked for by default
+_WALK_TO_SCAN: Final = 4  # rows a scan reads in the time of a step of a filtered walk
+_APART_SHARE: Final = 1 / 16  # of the rows that are left
+_APART_NEAREST: Final = 64  # one row in so many is kept out: the nearest ones
+_APART_QUERIES: Final = 16  # each has a filter of its own
+_SEED: Final = 7
+
+
+class Sample(NamedTuple):
+    """A graph, queries and what is needed to walk: `allowed` are the rows with a distance below `limit`."""
+
+    view: _core.VectorView
+    graph: _core.Hnsw
+    queries: StoredMatrix
+    allowed: _core.RowSet
+    limit: int
+    threads: int
+    arm: str
+    cells: _core.Cells | None
+
+
+def measure_filtered(sample: Sample) -> tuple[FilteredWalks, ...]:
+    """Walks under evenly spread filters, the share falling until a walk costs what the scan does, and under one apart.
+
+    Empty where a walk under any of them would be dearer than the scan.
+    """
+    rng = np.random.default_rng(_SEED)
+    slots = sample.allowed.to_slots()
+    measured = []
+    for share in _SHARES:
+        passing = round(share * len(slots))
+        if passing < _LEAST_PASSING:
+            break
+        rows = _spread(slots, passing, sample.view.n, rng)
+        walks = _measure(sample, [(sample.queries, rows)], share, apart=False)
+        measured.append(walks)
+        if _is_dear(walks.steps[0], passing):
+            return tuple(measured)
+    passing = round(_APART_SHARE * len(slots))
+    if passing >= _LEAST_PASSING:
+        nearest = max(len(slots) // _APART_NEAREST, 1)
+        rows = _spread(slots, passing, sample.view.n, rng)
+        groups = [(q[None], rows - _nearest(sample, q[None], nearest)) for q in sample.queries[:_APART_QUERIES]]
+        measured.append(_measure(sample, groups, _APART_SHARE, apart=True))
+    return tuple(measured)
+
+
+def code_scan_recall(sample: Sample, truth: npt.NDArray[np.float32]) -> float:
+    """The least recall of the `KS` nearest by the scan of the codes of the graph, given the distances of the truth."""
+    _, found, _ = sample.graph.scan(sample.view, sample.queries, KS[-1], sample.allowed, 0, sample.threads)
+    return min(recall_of(found, truth, k) for k in KS)
+
+
+def recall_of(found: npt.NDArray[np.float32], truth: npt.NDArray[np.float32], k: int) -> float:
+    """The mean share of the k nearest that was found, by distances nearest first; equally near rows stand in."""
+    nearest = found[:, :k]
+    return float(np.count_nonzero((nearest <= truth[:, k - 1 : k]) & np.isfinite(nearest)) / (len(truth) * k))
+
+
+def _spread(slots: Slots, passing: int, n: int, rng: np.random.Generator) -> _core.RowSet:
+    return _core.RowSet.from_slots(rng.choice(slots, passing, replace=False), n)
+
+
+def _nearest(sample: Sample, query: StoredMatrix, count: int) -> _core.RowSet:
+    slots, _, _ = _core.scan(sample.view, query, count, sample.allowed, 0, sample.threads)
+    return _core.RowSet.from_slots(slots[0][slots[0] != _core.ABSENT_SLOT], sample.view.n)
+
+
+def _measure(
+    sample: Sample, groups: list[tuple[StoredMatrix, _core.RowSet]], share: float, *, apart: bool
+) -> FilteredWalks:
+    """Walk for each group of queries among its own rows, with growing effort."""
+    view, queries = sample.view, sum(len(group) for group, _ in groups)
+    truths = [_core.scan(view, group, KS[-1], rows, 0, sample.threads)[1] for group, rows in groups]
+    seeds = [_seeds(sample, group, rows) for group, rows in groups]
+    efs: list[int] = []
+    recalls: list[list[float]] = []
+    steps: list[float] = []
+    tests: list[float] = []
+    for ef in _EFS:
+        k = min(ef - 1, KS[-1])  # the core keeps at least one more than it returns
+        looked = tested = 0
+        reached = np.zeros(len(KS))
+        for (group, rows), truth, near in zip(groups, truths, seeds, strict=True):
+            _, found, stats = sample.graph.search(
+                view, group, k, ef, rows, limit=sample.limit, threads=sample.threads, arm=sample.arm, seeds=near
+            )
+            looked += stats.estimates + stats.distances
+            tested += stats.tests
+            reached += [recall_of(found, truth, answer) * len(group) for answer in KS]
+        efs.append(ef)
+        recalls.append((reached / queries).tolist())
+        steps.append(looked / queries)
+        tests.append(tested / queries)
+        if recalls[-1][1] >= _ENOUGH or _is_dear(steps[-1], round(share * sample.allowed.count)):
+            break
+    curves = tuple(tuple(min(row[i], 1.0) for row in recalls) for i in range(len(KS)))
+    return FilteredWalks(share, apart, tuple(efs), curves, tuple(steps), tuple(tests))
+
+
+def _seeds(sample: Sample, queries: StoredMatrix, rows: _core.RowSet) -> Slots | None:
+    if sample.cells is None or sample.arm != ADAPTIVE:
+        return None
+    slots, _ = sample.cells.population(rows).seeds(sample.view, queries, SEEDS, sample.threads)
+    return slots
+
+
+def _is_dear(steps: float, passing: int) -> bool:
+    return steps * _WALK_TO_SCAN >= passing

@@ -1,0 +1,210 @@
+"""What a machine takes for the pieces of a search, measured on the graph and the vectors they are needed for.
+
+Counts come from curves and repeat everywhere; these are the times they are multiplied with. Measured once for a graph
+in a process, in some 20 ms, the least of a few repetitions: so a busy machine changes them little.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from vdb import _core
+from vdb.errors import MetricError
+from vdb.index.filtered import ADAPTIVE
+from vdb.index.recall import LEAST_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vdb.types import Slots, StoredMatrix
+
+# The shares of slots that scans are timed at: in order, tile by tile with gaps, and row by row.
+DENSITIES: Final = (1.0, 1 / 8, 1 / 128)
+_LOG_DENSITIES: Final = tuple(math.log(density) for density in DENSITIES)
+
+_REPEATS: Final = 3
+_SCANNED: Final = 8192  # rows of a timed scan
+_QUERIES: Final = 8
+_K: Final = 10
+_EF: Final = 64
+_WALKED: Final = (1 / 2, 1 / 16)  # shares of the filters of timed walks
+_TRUSTED: Final = 8.0  # a time so many times off the guess is an accident of measuring
+_GROWTH: Final = 4  # of a graph until it is timed again: it may have left a cache
+_SEED: Final = 1
+
+
+class Machine(NamedTuple):
+    """Nanoseconds.
+
+    Attributes
+    ----------
+    call, code_call : float
+        Of a scan of next to nothing, by vectors and by codes.
+    vectors, codes : tuple of float
+        Of an allowed row of a scan by vectors and by codes, at `DENSITIES`.
+    step, filtered_step : float
+        Of a row that a walk looks at, hops and queues included, over all rows and under a filter.
+    test : float
+        Of a bit of the filter that such a walk tests.
+    seeds : float
+        Of finding the seeds of a walk and how dense the matching rows are near the query.
+    """
+
+    call: float
+    code_call: float
+    vectors: tuple[float, ...]
+    codes: tuple[float, ...]
+    step: float
+    filtered_step: float
+    test: float
+    seeds: float
+
+
+def guessed(row_bytes: int, code_bytes: int | None) -> Machine:
+    """What to expect where nothing was measured: a Zen 4 core (bench/micro/gather.py, bench/micro/kernels.py)."""
+    read = row_bytes if code_bytes is None else code_bytes
+    step = 20.0 + 0.1 * read
+    vectors = (5.0 + row_bytes / 20, 20.0 + row_bytes / 10, 30.0 + row_bytes / 8)
+    codes = (3.0 + read / 20, 8.0 + read / 16, 15.0 + read / 10)
+    return Machine(3_000.0, 6_000.0, vectors, vectors if code_bytes is None else codes, step, 1.2 * step, 1.0, 20_000.0)
+
+
+def row_time(times: tuple[float, ...], density: float) -> float:
+    """Of `Machine.vectors` or `.codes` at any density, by powers between those measured."""
+    if density >= 1.0:
+        return times[0]
+    if density <= DENSITIES[-1]:
+        return times[-1]
+    at = math.log(density)
+    i = 1 if at >= _LOG_DENSITIES[1] else 2
+    share = (_LOG_DENSITIES[i - 1] - at) / (_LOG_DENSITIES[i - 1] - _LOG_DENSITIES[i])
+    return float(times[i - 1] * (times[i] / times[i - 1]) ** share)
+
+
+class Timed(NamedTuple):
+    """A graph to time beside its vectors: `slots` are the rows with a distance, `queries` some of them."""
+
+    view: _core.VectorView
+    graph: _core.Hnsw
+    slots: Slots
+    queries: StoredMatrix
+
+
+class Machines:
+    """The times of every graph of this process. Thread-safe: a second thread guesses while the first one measures."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[_core.Hnsw, tuple[int, Machine]] = WeakKeyDictionary()
+        self._measuring = threading.Lock()
+
+    def of(self, view: _core.VectorView, graph: _core.Hnsw, timed: Callable[[], Timed]) -> Machine:
+        """The times of a graph; `timed` is asked where they are to be measured."""
+        covered, machine = self._known.get(graph, (0, None))
+        if machine is not None and graph.covered <= _GROWTH * covered:
+            return machine
+        guess = guessed(view.row_bytes, graph.record_bytes or None)
+        if graph.size < LEAST_ROWS or not self._measuring.acquire(blocking=False):
+            return guess
+        try:
+            machine = measured(timed(), guess)
+            self._known[graph] = graph.covered, machine
+            return machine
+        except MetricError:  # perhaps at a row that is dead: what is searched may have a distance everywhere
+            return guess
+        finally:
+            self._measuring.release()
+
+
+MACHINES: Final = Machines()
+
+
+def timed_rows(view: _core.VectorView, graph: _core.Hnsw, data: StoredMatrix, allowed: _core.RowSet) -> Timed:
+    """What to time: `data` are the values of `view`, `allowed` its rows that have a distance."""
+    slots = allowed.to_slots()
+    queries = np.ascontiguousarray(data[np.random.default_rng(_SEED).choice(slots, _QUERIES)])
+    return Timed(view, graph, slots, queries)
+
+
+def measured(timed: Timed, guess: Machine) -> Machine:
+    """Time scans and walks; what is far from `guess` is pulled towards it."""
+    view, graph, query = timed.view, timed.graph, timed.queries[:1]
+    call = _least(lambda: _core.scan(view, query, 1, None, view.n - 1))
+    code_call = _least(lambda: graph.scan(view, query, 1, None, view.n - 1))
+    vectors = tuple(_row_time(timed, _core.scan, density, call) for density in DENSITIES)
+    codes = tuple(_row_time(timed, graph.scan, density, code_call) for density in DENSITIES)
+    step, _, _ = _walk_time(timed, 1.0)
+    filtered_step, test = _filtered_times(timed)
+    found = (call, code_call, vectors, codes, step, filtered_step, test, guess.seeds)
+    return Machine(*(_trusted(one, expected) for one, expected in zip(found, guess, strict=True)))  # type: ignore[arg-type]
+
+
+def _filtered_times(timed: Timed) -> tuple[float, float]:
+    """Of a step and of a test: what two walks took, each its own mixture of both."""
+    (dense, steps, tests), (sparse, more_steps, more_tests) = (_walk_time(timed, share) for share in _WALKED)
+    times = dense * steps, sparse * more_steps
+    scale = steps * more_tests - more_steps * tests
+    if scale <= 0.0:
+        return dense, 0.0
+    step = (times[0] * more_tests - times[1] * tests) / scale
+    return step, (times[1] - step * more_steps) / more_tests
+
+
+def _row_time(
+    timed: Timed, scan: Callable[..., tuple[object, object, _core.SearchStats]], density: float, call: float
+) -> float:
+    view = timed.view
+    begin = max(0, view.n - round(_SCANNED / density))
+    rows = _some(timed, density)
+    scanned = _core.RowSet.from_range(begin, view.n, view.n)
+    count = scanned.count if rows is None else (rows & scanned).count
+    took = _least(lambda: scan(view, timed.queries[:1], _K, rows, begin))
+    return max(took - call, 0.0) / max(count, 1)
+
+
+def _walk_time(timed: Timed, share: float) -> tuple[float, float, float]:
+    """Nanoseconds for each row looked at, and how many of those and of tests of the filter there were."""
+    rows = _some(timed, share)
+    walked = 0.0, 0.0
+
+    def walk() -> None:
+        nonlocal walked
+        arm = "plain" if share >= 1.0 else ADAPTIVE
+        _, _, stats = timed.graph.search(timed.view, timed.queries, _K, _EF, rows, arm=arm)
+        walked = float(stats.estimates + stats.distances), float(stats.tests)
+
+    took = _least(walk)
+    steps, tests = walked
+    return took / max(steps, 1.0), steps, tests
+
+
+def _some(timed: Timed, share: float) -> _core.RowSet | None:
+    """About so many of the rows; None for every slot."""
+    if share >= 1.0:
+        return None if len(timed.slots) == timed.view.n else _core.RowSet.from_slots(timed.slots, timed.view.n)
+    passing = np.random.default_rng(_SEED).choice(timed.slots, max(round(share * len(timed.slots)), 1))
+    return _core.RowSet.from_slots(passing, timed.view.n)
+
+
+def _least(run: Callable[[], object]) -> float:
+    """Nanoseconds of the fastest of some runs; the first one warms the caches up."""
+    run()
+    times = []
+    for _ in range(_REPEATS):
+        began = time.perf_counter_ns()
+        run()
+        times.append(time.perf_counter_ns() - began)
+    return float(min(times))
+
+
+def _trusted(found: float | tuple[float, ...], guess: float | tuple[float, ...]) -> float | tuple[float, ...]:
+    if isinstance(found, tuple):
+        assert isinstance(guess, tuple)
+        return tuple(float(_trusted(one, other)) for one, other in zip(found, guess, strict=True))  # type: ignore[arg-type]
+    assert not isinstance(guess, tuple)
+    return min(max(found, guess / _TRUSTED), guess * _TRUSTED)

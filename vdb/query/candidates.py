@@ -1,0 +1,153 @@
+"""The methods that might answer a question about a target: bound to its indexes, their curves and the machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from vdb.index.build import GRAPHS, OVER_ATTRIBUTES
+from vdb.index.machine import MACHINES, guessed, timed_rows
+from vdb.index.recall import LEAST_ROWS
+from vdb.index.view import measurable
+from vdb.index.walk_codes import code_bytes
+from vdb.metrics.custom import name_of
+from vdb.query.methods.model import Graph
+from vdb.query.methods.overlays import LabelWalk, Overlay, RangeWalk
+from vdb.query.methods.scans import CodeScan, Scan, why_no_codes
+from vdb.query.methods.walks import AcornWalk, GraphWalk, PostWalk, TwoHopWalk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vdb import _core
+    from vdb.index.machine import Machine, Timed
+    from vdb.index.manager import IndexManager
+    from vdb.query.methods.method import Method
+    from vdb.query.plan import Question
+    from vdb.query.target import Target
+    from vdb.storage.state import IndexRecord
+
+
+class Bound(NamedTuple):
+    """Methods, and whether they stay the same while the table does: no curve or code is still to come."""
+
+    methods: tuple[Method, ...]
+    lasting: bool
+
+
+class _Served(NamedTuple):
+    """A graph that can serve: its record, what is known of it and of the machine, and whether it has codes."""
+
+    record: IndexRecord
+    graph: Graph
+    machine: Machine
+    has_codes: bool
+    lasting: bool
+
+
+def bind(target: Target, question: Question, indexes: IndexManager, filtered: bool) -> Bound:
+    """Every method that is worth a look; one at least is an exact scan.
+
+    Where nothing depends on it, a curve that is missing is not measured: no recall is asked for, and no predicate.
+    """
+    records = [r for r in target.state.indexes.values() if r.column == target.column.name]
+    wanted = name_of(target.metric)
+    methods: list[Method] = []
+    alike = [r for r in records if r.params["metric"] == wanted] if question.strategy != "scan" else []
+    needed = filtered or question.recall is not None
+    graphs = [_served(target, record, indexes, needed) for record in alike if record.kind in GRAPHS]
+    lasting = True
+    machine = graphs[0].machine if graphs else guessed(target.view.row_bytes, None)
+    methods.append(Scan(machine))
+    for record in records:
+        unusable = "" if record.params["metric"] == wanted else f"metric is {record.params['metric']}"
+        if record.kind == "flat":
+            scan, stays = _flat(target, record, machine, unusable)
+            methods.append(scan)
+            lasting = lasting and stays
+        elif record.kind in GRAPHS and question.strategy != "scan":
+            served = next((g for g in graphs if g.record is record), None)
+            methods += _of_graph(target, record, served, question, unusable)
+        elif record.kind in OVER_ATTRIBUTES and question.strategy in ("auto", record.kind):
+            near = next((g for g in graphs if g.has_codes), graphs[0] if graphs else None)
+            at_hand = indexes.overlays(target.state, record) if record.kind == "label" and not unusable else None
+            labels = None if at_hand is None else at_hand[0]
+            lasting = lasting and (labels is not None or record.kind != "label")
+            if not unusable:
+                methods.append(_of_overlay(target, record, near, question, labels))
+    return Bound(tuple(methods), lasting and all(g.lasting for g in graphs))
+
+
+def _served(target: Target, record: IndexRecord, indexes: IndexManager, needed: bool) -> _Served:
+    params, view = record.params, target.view
+    read = code_bytes(str(params.get("codes", "none")), int(params.get("bits", 0)), view.dim)
+    curve, machine, lasting = None, guessed(view.row_bytes, read), True
+    if target.rows >= LEAST_ROWS:
+        curve = (indexes.recall_curve if needed else indexes.known_curve)(target.state, record)
+        current = curve is not None and not curve.is_stale(target.state.next_slot, target.state.live.count)
+        lasting = current or not needed
+        graph = target.indexes.graph(record.name)
+        if graph.covered <= view.n:
+
+            def timed() -> Timed:
+                data = target.state.vectors[record.column].data
+                return timed_rows(view, graph, data, measurable(target.state, record.column, target.metric))
+
+            machine = MACHINES.of(view, graph, timed)
+    known = Graph(int(params["M"]), indexes.nodes(target.state, record), curve)
+    return _Served(record, known, machine, read is not None, lasting)
+
+
+def _flat(target: Target, record: IndexRecord, machine: Machine, unusable: str) -> tuple[Scan, bool]:
+    """The scan by the codes of a Flat, and whether those are of every row: others are extended, or trained again."""
+    if unusable:  # codes that cannot serve are not loaded
+        return Scan(machine, record.name, 1.0, unusable), True
+    codes = target.indexes.codes(record.name)
+    lasting = codes.covered >= target.view.n  # read before the size, which another thread may change by extending
+    size, row_bytes = codes.record_bytes, target.view.row_bytes
+    if size == 0:
+        unusable = "its codes are not trained yet"
+    elif size >= row_bytes:
+        unusable = f"a code of {size} bytes is no shorter than a vector of {row_bytes}"
+    return Scan(machine, record.name, size / row_bytes, unusable), lasting
+
+
+def _of_graph(
+    target: Target, record: IndexRecord, served: _Served | None, question: Question, unusable: str
+) -> Iterator[Method]:
+    """The methods over one graph: all that "auto" may choose, or those of the strategy and what finishes it."""
+    strategy, name = question.strategy, record.name
+    if served is None:
+        graph, machine = Graph(int(record.params["M"]), target.rows), guessed(target.view.row_bytes, None)
+        has_codes = False
+    else:
+        graph, machine, has_codes = served.graph, served.machine, served.has_codes
+    is_acorn = record.kind == "acorn"
+    if has_codes or strategy == "codes":
+        recall = None if graph.curve is None else graph.curve.code_scan
+        lacking = "" if has_codes else "it has no codes"
+        yield CodeScan(machine, name, unusable or lacking or why_no_codes(recall, question))
+    # The curve under filters is of the arm of the kind: without it, the other walk is the caller's to choose.
+    bare = graph._replace(curve=None if graph.curve is None else graph.curve.unfiltered())
+    if strategy in ("auto", "graph"):
+        yield GraphWalk(name, bare if is_acorn else graph, machine, question, unusable)
+    if strategy in ("auto", "acorn"):
+        if is_acorn:
+            yield AcornWalk(name, graph, machine, question, unusable)
+        elif strategy == "acorn":
+            yield TwoHopWalk(name, bare, machine, question, unusable)
+    if strategy in ("auto", "post"):
+        yield PostWalk(name, graph, machine, question, unusable)
+
+
+def _of_overlay(
+    target: Target, record: IndexRecord, near: _Served | None, question: Question, labels: _core.LabelGraph | None
+) -> Method:
+    """The walk of a range index or of the overlays of values, beside the graph whose codes and curve it goes by."""
+    M = int(record.params["M"])
+    codes = near.record.name if near is not None and near.has_codes else None
+    overlay = Overlay(record.name, str(record.params["attribute"]), M, codes)
+    graph = Graph(M, target.rows) if near is None else near.graph
+    machine = guessed(target.view.row_bytes, None) if near is None else near.machine
+    if record.kind == "range":
+        return RangeWalk(overlay, graph, machine, question)
+    return LabelWalk(overlay, graph, machine, question, None if labels is None else labels.has)

@@ -1,0 +1,179 @@
+"""What a predicate asks, as values: conditions on single columns that attribute indexes may answer, joined by logic.
+
+Each is TRUE, FALSE or NULL for a row. What no index knows is an `Other`, the syntax tree of it, for DuckDB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from vdb.query.syntax import Node
+
+Sign: TypeAlias = Literal["=", "<", "<=", ">", ">="]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A constant as a Python value."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The value of a parameter."""
+
+    parameter: str
+
+
+@dataclass(slots=True)
+class Tree:
+    """A part of the syntax tree that DuckDB may be asked.
+
+    `rendered` is its SQL and the names of the parameters in it, in the order of their numbers, once somebody needed it.
+    """
+
+    node: Node
+    rendered: tuple[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """An expression without columns, which DuckDB computes."""
+
+    tree: Tree
+
+
+Value: TypeAlias = Given | Named | Computed
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """TRUE, FALSE or NULL, whatever the row."""
+
+    truth: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """`column IS NULL`."""
+
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`column sign value`."""
+
+    column: str
+    sign: Sign
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """`column IS NOT DISTINCT FROM value`."""
+
+    column: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """`column IN (values)`; `of_list` where these are the items of a list, whose NULLs are equal to nothing.
+
+    With a tree the one value may be a text instead, of which the column would be a part.
+    """
+
+    column: str
+    values: tuple[Value, ...]
+    of_list: bool = False
+    tree: Tree | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """The list in `column` has one of the values, or all of them; `of_list` as in Among."""
+
+    column: str
+    values: tuple[Value, ...]
+    every: bool = False
+    of_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Begins:
+    """The text in `column` begins with `value`; or is LIKE it, which an index knows of some patterns only."""
+
+    column: str
+    value: Value
+    is_pattern: bool
+    tree: Tree
+
+
+Term: TypeAlias = Null | Compare | Same | Among | Has | Begins
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """NOT of a condition."""
+
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Junction:
+    """AND of conditions, or OR of them; `asks` and `can_fail` say whether there are such Others among them."""
+
+    conditions: tuple[Condition, ...]
+    is_and: bool
+    tree: Tree
+    asks: bool
+    can_fail: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Is:
+    """Whether a condition is TRUE, FALSE or NULL, which is never NULL itself."""
+
+    condition: Condition
+    truth: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """What only DuckDB can answer.
+
+    Attributes
+    ----------
+    can_fail : bool
+        Whether some row might make it an error: then nothing but the whole predicate may be asked, as DuckDB may look
+        at fewer rows for that.
+    """
+
+    tree: Tree
+    can_fail: bool
+
+
+Condition: TypeAlias = Fixed | Term | Negation | Junction | Is | Other
+
+
+def asks(condition: Condition) -> bool:
+    """Whether DuckDB is needed for it, whatever the values."""
+    while isinstance(condition, (Negation, Is)):
+        condition = condition.condition
+    return condition.asks if isinstance(condition, Junction) else isinstance(condition, Other)
+
+
+def can_fail(condition: Condition) -> bool:
+    """Whether some row might make a part of it that DuckDB is needed for an error."""
+    while isinstance(condition, (Negation, Is)):
+        condition = condition.condition
+    return condition.can_fail if isinstance(condition, (Junction, Other)) else False
+
+
+def junction(conditions: tuple[Condition, ...], is_and: bool, tree: Tree) -> Junction:
+    """AND of conditions, or OR of them, made of a tree."""
+    return Junction(conditions, is_and, tree, any(map(asks, conditions)), any(map(can_fail, conditions)))

@@ -1,0 +1,152 @@
+"""What walks of a graph are expected to take: from its measured curve, bound to one question."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from vdb.index.effort import count_at, effort_for, is_apart
+from vdb.index.recall import LEAST_ROWS
+from vdb.index.spec import EF_SEARCH
+from vdb.query.methods.method import DEFAULT_RECALL
+
+if TYPE_CHECKING:
+    from vdb.index.effort import FilteredWalks
+    from vdb.index.recall import RecallCurve
+    from vdb.query.plan import Question
+
+# Rows that an unfiltered walk at M=16 looks at, where no curve says it: _WALK * ln(rows) * ef ** _WALK_POWER, fitted to
+# the counts that bench/run.py records on 20,000 and 100,000 rows of the real set, ef 10 to 240.
+_WALK: Final = 6.2
+_WALK_POWER: Final = 0.68
+_WALK_M_POWER: Final = 0.75
+
+# What a default effort is taken for: a curve is of a sample of queries and filters.
+SURE_RECALL: Final = DEFAULT_RECALL + 0.02
+
+
+class Work(NamedTuple):
+    """An effort and what it is expected to take: rows looked at, bits of the filter tested."""
+
+    ef: int
+    steps: float
+    tests: float = 0.0
+
+
+class Graph(NamedTuple):
+    """What is known of a graph: its edges a node, its nodes, and its curve, None where there is none yet."""
+
+    M: int
+    nodes: int
+    curve: RecallCurve | None = None
+
+
+def walk_steps(graph: Graph, ef: int) -> float:
+    """Rows that a walk over all of a graph looks at."""
+    if graph.curve is not None and graph.curve.steps:
+        return count_at(graph.curve.efs, graph.curve.steps, ef)
+    nodes = max(graph.nodes, 2)
+    steps: float = _WALK * (graph.M / 16) ** _WALK_M_POWER * math.log(nodes) * ef**_WALK_POWER
+    return min(steps, float(nodes))
+
+
+def plain_effort(graph: Graph, question: Question, k: int) -> int | None:
+    """Candidates a walk over all of a graph keeps for the k nearest; None where its curve does not promise the recall.
+
+    What the caller said, or the curve of the recall the caller wants, or the default: more where that has less than the
+    default recall and nothing is forced.
+    """
+    if question.recall is None:
+        ef = max(question.ef_search or EF_SEARCH.default, k)
+        if question.ef_search is not None or question.strategy != "auto" or graph.curve is None:
+            return ef
+        surely = graph.curve.ef_for(DEFAULT_RECALL, k)
+        return None if surely is None else max(ef, surely)
+    if question.recall == 1.0 or graph.curve is None:
+        return None
+    return graph.curve.ef_for(question.recall, k)
+
+
+def why_no_effort(graph: Graph, question: Question) -> str:
+    """Why a walk cannot promise the recall that is asked for; empty where it can."""
+    if plain_effort(graph, question, question.k) is not None:
+        return ""
+    if question.recall == 1.0:
+        return "only the scan has recall 1"
+    if graph.curve is None:
+        return f"no recall curve, as of fewer than {LEAST_ROWS:,} rows or while it is measured"
+    return f"its recall curve does not reach {question.recall or DEFAULT_RECALL:g} for k={question.k}"
+
+
+class FilteredWork:
+    """What walks under a filter take for one question, by how dense the matching rows are near the query.
+
+    Between the densities measured it is interpolated; below the least of them, and below one at which the recall was
+    not reached, nothing is promised.
+    """
+
+    def __init__(self, graph: Graph, question: Question) -> None:
+        measured = () if graph.curve is None else graph.curve.filtered
+        plain = plain_effort(graph, question, question.k)
+        self._densities: list[float] = []  # logarithms, falling
+        self._work: list[Work] = []
+        self._apart: Work | None = None
+        if plain is None or not measured:
+            return
+        self._add(1.0, Work(plain, walk_steps(graph, plain)))
+        for walks in measured:
+            work = _work_of(walks, question)
+            if walks.apart:
+                self._apart = work
+            elif work is None:
+                return
+            else:
+                self._add(walks.share, work)
+
+    def _add(self, density: float, work: Work) -> None:
+        self._densities.append(math.log(density))
+        self._work.append(work)
+
+    @property
+    def dense(self) -> Work | None:
+        """Where every row near the query matches; None where nothing was measured."""
+        return self._work[0] if self._work else None
+
+    def at(self, density: float, share: float) -> Work | None:
+        """Where `density` of the rows near the query match, and `share` of all; None where nothing is promised."""
+        if not self._work:
+            return None
+        if is_apart(density, share):
+            return self._apart
+        return self._between(math.log(density)) if density > 0.0 else None
+
+    def nearest(self, density: float, share: float) -> Work | None:
+        """The same, and where nothing is promised what comes nearest; None where nothing was measured."""
+        return self.at(density, share) or (self._work[-1] if self._work else None)
+
+    def _between(self, at: float) -> Work | None:
+        densities = self._densities
+        for i in range(1, len(densities)):
+            if at >= densities[i]:
+                above, below = self._work[i - 1], self._work[i]
+                share = (densities[i - 1] - at) / (densities[i - 1] - densities[i])
+                return Work(
+                    max(above.ef, below.ef),
+                    above.steps * (below.steps / above.steps) ** share,
+                    above.tests + share * (below.tests - above.tests),
+                )
+        return None
+
+
+def _work_of(walks: FilteredWalks, question: Question) -> Work | None:
+    """The work for a question at one measured density; None where the recall was not reached."""
+    if question.recall is None and question.ef_search is not None:
+        ef: int | None = max(question.ef_search, question.k)
+    elif question.recall is None:
+        ef = effort_for(walks.efs, walks.recalls, SURE_RECALL, question.k)
+        ef = None if ef is None else max(ef, EF_SEARCH.default)
+    else:
+        ef = effort_for(walks.efs, walks.recalls, question.recall, question.k)
+    if ef is None:
+        return None
+    return Work(ef, max(count_at(walks.efs, walks.steps, ef), 1.0), count_at(walks.efs, walks.tests, ef))

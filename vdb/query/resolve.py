@@ -1,0 +1,268 @@
+"""From a predicate to the rows it allows in one state of a table: by attribute indexes, by DuckDB, or by both.
+
+TRUE and FALSE are asked for separately, so NULL needs no set of its own: NOT turns one question into the other, AND of
+FALSE is a union, OR of FALSE an intersection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from vdb._core import RowSet
+from vdb.attributes.keeper import Outdated, Unreadable
+from vdb.query.answers import Answer, Answers, key_of
+from vdb.query.ask import Asked, Moved
+from vdb.query.condition import Among, Begins, Fixed, Has, Is, Junction, Negation, Null, Other, asks, can_fail
+from vdb.query.terms import Span, Terms, Unanswerable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vdb.attributes.keeper import Attributes
+    from vdb.query.condition import Condition
+    from vdb.storage.state import TableState
+    from vdb.storage.store import Store
+    from vdb.types import Predicate
+
+_ATTEMPTS: Final = 4  # while commits pass; then DuckDB answers alone
+_FEW: Final = 16  # one row in so many is left: then DuckDB is asked about these, not about all
+
+BY_INDEXES: Final = "attribute indexes"
+BY_DUCKDB: Final = "DuckDB"
+BY_BOTH: Final = "attribute indexes and DuckDB"
+BY_CACHE: Final = "cache"
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTerm:
+    """Every row has a key from `low` to `high` in `column` (`ColumnIndex.order_keys`); `count` live rows have one."""
+
+    column: str
+    low: int
+    high: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTerm:
+    """Every row has one of the labels in `column` (`ColumnIndex.memberships`), or all of them where not `any`.
+
+    `count` is the number of live rows of which that is true.
+    """
+
+    column: str
+    label_ids: tuple[int, ...]
+    any: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The rows for which a predicate is TRUE.
+
+    Attributes
+    ----------
+    state : TableState
+        What they are rows of: the state asked for, or a newer one.
+    rows : RowSet
+        Exactly these.
+    how : str
+        What answered.
+    ranges, labels : tuples
+        What the predicate demands of single columns, each of every row.
+    whole : bool
+        Whether it demands nothing else.
+    """
+
+    state: TableState
+    rows: RowSet
+    how: str
+    ranges: tuple[RangeTerm, ...] = ()
+    labels: tuple[LabelTerm, ...] = ()
+    whole: bool = False
+
+
+class Resolver:
+    """Answers predicates about the tables of one database. Thread-safe."""
+
+    def __init__(self, store: Store, attributes: Attributes) -> None:
+        self._store = store
+        self._attributes = attributes
+        self._answers = Answers()
+
+    def resolve(self, predicate: Predicate, state: TableState) -> Resolved:
+        """The rows of a table for which a predicate over its columns is TRUE.
+
+        Of the newest state where `state` is gone; in a transaction of this thread, of what that has written.
+        PredicateError where a row makes the predicate fail, NotFound where the table was dropped.
+        """
+        asked = predicate.sql, key_of(predicate.parameters)
+        if self._store.transaction is None:
+            known = self._answers.get(state, asked)
+            if known is not None:
+                ranges, labels, whole = known.more
+                return Resolved(state, known.rows, BY_CACHE, ranges, labels, whole)
+            found = self._by_indexes(predicate, state)
+            if found is None:
+                found = self._by_duckdb(predicate, state)
+            self._answers.put(found.state, asked, Answer(found.rows, (found.ranges, found.labels, found.whole)))
+            return found
+        return self._by_duckdb(predicate, state)
+
+    def _by_duckdb(self, predicate: Predicate, state: TableState) -> Resolved:
+        name = state.schema.name
+        database, slots = self._store.matching(name, predicate)
+        found = database.table(name)
+        return Resolved(found, RowSet.from_slots(slots, found.next_slot), BY_DUCKDB)
+
+    def _by_indexes(self, predicate: Predicate, state: TableState) -> Resolved | None:
+        """None where DuckDB is to be asked for all of it."""
+        condition: Condition | None = predicate.condition
+        if condition is None or isinstance(condition, Other) or can_fail(condition):
+            return None
+        for _ in range(_ATTEMPTS):
+            try:
+                return _Evaluation(self._store, self._attributes, self._answers, predicate, state).resolved(condition)
+            except (Unanswerable, Unreadable):
+                return None
+            except Moved as moved:
+                newest = moved.state
+            except Outdated:
+                newest = self._store.committed.table(state.schema.name)
+            if newest.id != state.id:
+                return None
+            state = newest
+        return None
+
+
+class _Evaluation:
+    """One predicate about one state."""
+
+    def __init__(
+        self, store: Store, attributes: Attributes, answers: Answers, predicate: Predicate, state: TableState
+    ) -> None:
+        self._state = state
+        self._asked = Asked(store, answers, predicate, state)
+        self._terms = Terms(attributes, predicate, state)
+
+    def resolved(self, condition: Condition) -> Resolved:
+        """What `Resolver.resolve` returns."""
+        whole = _Whole()
+        rows = self._intersection(condition, True, whole)
+        if self._state.dead_slots:
+            rows = rows & self._state.live
+        by = BY_INDEXES if not self._asked.any else BY_BOTH if self._terms.any else BY_DUCKDB
+        return Resolved(self._state, rows, by, tuple(whole.ranges), tuple(whole.labels), whole.is_all)
+
+    def _rows(self, condition: Condition, truth: bool) -> RowSet:
+        """The slots where a condition is TRUE, or FALSE; among those without a live row any."""
+        if isinstance(condition, Negation):
+            return self._rows(condition.condition, not truth)
+        if isinstance(condition, Junction):
+            if condition.is_and == truth:
+                return self._intersection(condition, truth, None)
+            rows = self._none()
+            for part, wanted in _parts(condition, truth, unions=True):
+                rows = rows | self._rows(part, wanted)
+            return rows
+        if isinstance(condition, Other):
+            return self._asked.rows(condition.tree, truth)
+        if isinstance(condition, Fixed):
+            return self._all() if condition.truth is truth else self._none()
+        if isinstance(condition, Null):
+            return self._terms.null(condition.column, truth)
+        if isinstance(condition, Is):
+            found = self._known(condition.condition, condition.truth)
+            return found if truth else ~found
+        by_index = self._terms.rows(condition, truth)
+        if by_index is not None:
+            return by_index
+        assert isinstance(condition, (Among, Begins))
+        assert condition.tree is not None
+        return self._asked.rows(condition.tree, truth)
+
+    def _known(self, condition: Condition, truth: bool | None) -> RowSet:
+        if truth is not None:
+            return self._rows(condition, truth)
+        return ~(self._rows(condition, True) | self._rows(condition, False))
+
+    def _intersection(self, condition: Condition, truth: bool, whole: _Whole | None) -> RowSet:
+        """The rows of all parts of a condition: those of indexes first, those of one column in one span."""
+        rows: RowSet | None = None
+        spans: dict[str, Span] = {}
+        left = []
+        for part, wanted in _parts(condition, truth):
+            if asks(part):
+                left.append((part, wanted))
+                continue
+            span = self._terms.span(part, wanted)
+            if span is not None:
+                spans[span.column] = span.within(spans.get(span.column))
+                continue
+            found = self._rows(part, wanted)
+            rows = found if rows is None else rows & found
+            if whole is not None:
+                whole.add(self._labels(part, wanted, found))
+        for span in spans.values():
+            found = self._terms.between(span)
+            rows = found if rows is None else rows & found
+            if whole is not None:
+                whole.ranges.append(RangeTerm(span.column, span.low, span.high, self._live(found)))
+                label = self._terms.label_of_span(span)
+                whole.labels += [] if label is None else [LabelTerm(span.column, (label,), True, self._live(found))]
+        if whole is not None and left:
+            whole.is_all = False
+        if left and rows is not None and rows.count * _FEW < rows.size and isinstance(condition, Junction):
+            # DuckDB looks at the few rows that are left only if it is asked about the whole condition.
+            return rows & self._asked.rows(condition.tree, truth) if rows.count else rows
+        for part, wanted in left:
+            found = self._rows(part, wanted)
+            rows = found if rows is None else rows & found
+        assert rows is not None
+        return rows
+
+    def _labels(self, part: Condition, truth: bool, found: RowSet) -> LabelTerm | None:
+        """The term that a part is, None where it is none."""
+        if not truth or not isinstance(part, (Among, Has)):
+            return None
+        labels = self._terms.labels(part)
+        every = isinstance(part, Has) and part.every and len(labels or ()) > 1
+        return None if labels is None else LabelTerm(part.column, labels, not every, self._live(found))
+
+    def _live(self, rows: RowSet) -> int:
+        state = self._state
+        return rows.count if state.dead_slots == 0 else (rows & state.live).count
+
+    def _all(self) -> RowSet:
+        return RowSet.all(self._state.next_slot)
+
+    def _none(self) -> RowSet:
+        return RowSet.none(self._state.next_slot)
+
+
+class _Whole:
+    """The terms of a predicate, and whether there is nothing else in it."""
+
+    def __init__(self) -> None:
+        self.ranges: list[RangeTerm] = []
+        self.labels: list[LabelTerm] = []
+        self.is_all = True
+
+    def add(self, term: LabelTerm | None) -> None:
+        """Note what a part is."""
+        if term is None:
+            self.is_all = False
+        else:
+            self.labels.append(term)
+
+
+def _parts(condition: Condition, truth: bool, unions: bool = False) -> Iterator[tuple[Condition, bool]]:
+    """What must all hold for a condition to be TRUE, or FALSE; with `unions`, of what one must hold."""
+    while isinstance(condition, Negation):
+        condition, truth = condition.condition, not truth
+    if isinstance(condition, Junction) and (condition.is_and == truth) != unions:
+        for part in condition.conditions:
+            yield from _parts(part, truth, unions)
+    else:
+        yield condition, truth

@@ -1,0 +1,129 @@
+"""What a search is of: the vectors of one table state under one metric, and the rows that a predicate chose of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from vdb import _core
+from vdb.index.filtered import SEEDS
+
+if TYPE_CHECKING:
+    from vdb.index.manager import IndexManager
+    from vdb.metrics.custom import AnyMetric
+    from vdb.query.candidates import Bound
+    from vdb.query.plan import Plan, Question
+    from vdb.query.resolve import LabelTerm, RangeTerm, Resolved
+    from vdb.query.result import RowSource
+    from vdb.storage.state import TableState
+    from vdb.types import FloatMatrix, Slots, StoredMatrix, VectorColumn
+
+_CHOSEN_KEPT: Final = 16  # row sets of one target, each a bit a slot
+
+
+@dataclass(slots=True)
+class Chosen:
+    """The rows a search may return, and what follows from them.
+
+    Attributes
+    ----------
+    rows : RowSet or None
+        None: every slot.
+    ranges, labels : tuple
+        The terms of the predicate that an index over an attribute may serve.
+    """
+
+    rows: _core.RowSet | None
+    count: int
+    ranges: tuple[RangeTerm, ...] = ()
+    labels: tuple[LabelTerm, ...] = ()
+    _populations: dict[str, _core.Population] = field(default_factory=dict)
+
+    def near(self, index: str, cells: _core.Cells, view: _core.VectorView, queries: StoredMatrix) -> Near:
+        """What of these rows lies near the queries; `cells` are those of the graph of that name."""
+        population = self._populations.get(index)
+        if population is None:
+            rows = _core.RowSet.all(view.n) if self.rows is None else self.rows
+            population = self._populations[index] = cells.population(rows)
+        return Near(*population.seeds(view, queries, SEEDS, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """(nq, s) rows near each query, padded with ABSENT_SLOT, and (nq,) the share of the rows there that are allowed."""
+
+    seeds: Slots
+    density: FloatMatrix
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a search without a predicate searches: the vectors of one table state under one metric.
+
+    Attributes
+    ----------
+    everything : Chosen
+        Live rows with a vector that has a distance.
+    source : RowSource
+        Where results read their columns, outside a transaction.
+    plans : dict
+        The plans made for searches without a predicate, by what the caller asked for.
+    bound : dict
+        The methods bound to each question, and to whether a predicate comes with it.
+    chosen : dict
+        What predicates chose, by the identity of the row set each was resolved to, which is kept beside it.
+    """
+
+    name: str
+    state: TableState
+    column: VectorColumn
+    metric: AnyMetric
+    view: _core.VectorView
+    everything: Chosen
+    source: RowSource
+    indexes: OpenIndexes
+    plans: dict[Question, Plan] = field(default_factory=dict)
+    bound: dict[tuple[Question, bool], Bound] = field(default_factory=dict)
+    chosen: dict[int, tuple[_core.RowSet, Chosen]] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows a search without a predicate may return."""
+        return self.everything.count
+
+    def choose(self, resolved: Resolved) -> Chosen:
+        """What a predicate chooses of the rows with a distance."""
+        rows = resolved.rows
+        known = self.chosen.get(id(rows))
+        if known is not None and known[0] is rows:
+            return known[1]
+        allowed = rows if self.everything.rows is None else rows & self.everything.rows
+        found = Chosen(allowed, allowed.count, resolved.ranges, resolved.labels)
+        if len(self.chosen) >= _CHOSEN_KEPT:
+            self.chosen.clear()
+        self.chosen[id(rows)] = rows, found
+        return found
+
+
+class OpenIndexes:
+    """The indexes of one table state by name. Superseded where one is of other slots by now."""
+
+    def __init__(self, manager: IndexManager, state: TableState) -> None:
+        self._manager = manager
+        self._state = state
+
+    def graph(self, name: str) -> _core.Hnsw:
+        """That of an HNSW or ACORN."""
+        return self._manager.graph(self._state, self._state.indexes[name])
+
+    def codes(self, name: str) -> _core.Codes:
+        """That of a Flat."""
+        return self._manager.codes(self._state, self._state.indexes[name])
+
+    def range_graph(self, name: str) -> _core.RangeGraph:
+        """That of a Range."""
+        return self._manager.built_as(self._state, self._state.indexes[name], _core.RangeGraph, "ranges")
+
+    def label_graph(self, name: str) -> _core.LabelGraph:
+        """That of a Label."""
+        return self._manager.built_as(self._state, self._state.indexes[name], _core.LabelGraph, "overlays")

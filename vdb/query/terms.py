@@ -1,0 +1,248 @@
+"""Conditions on one column, answered by its keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from vdb._core import RowSet
+from vdb.attributes.column import exact_key
+from vdb.attributes.keys import KEY_MAX, KEY_MIN
+from vdb.query.ask import NotComputed, compute
+from vdb.query.condition import Among, Begins, Compare, Computed, Given, Has, Named, Negation, Same
+
+if TYPE_CHECKING:
+    from vdb.attributes.column import ColumnIndex
+    from vdb.attributes.keeper import Attributes
+    from vdb.attributes.keys import Position
+    from vdb.query.condition import Condition, Sign, Value
+    from vdb.storage.state import TableState
+    from vdb.types import Predicate
+
+_INVERSE: Final[dict[Sign, Sign]] = {"<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+_WILD: Final = frozenset("%_\\")
+
+
+class Unanswerable(Exception):
+    """Only DuckDB knows how it compares these."""
+
+
+class Span(NamedTuple):
+    """The rows of a column with a key from `low` to `high`, both included; none where `low` is greater."""
+
+    column: str
+    low: int
+    high: int
+
+    def within(self, other: Span | None) -> Span:
+        """What two spans of one column share."""
+        if other is None:
+            return self
+        return Span(self.column, max(self.low, other.low), min(self.high, other.high))
+
+
+class Terms:
+    """The columns of one state and the values of one predicate; `any` says whether a column was asked."""
+
+    def __init__(self, attributes: Attributes, predicate: Predicate, state: TableState) -> None:
+        self._attributes = attributes
+        self._predicate = predicate
+        self._state = state
+        self._columns: dict[str, ColumnIndex] = {}
+        self.any = False
+
+    def null(self, column: str, truth: bool) -> RowSet:
+        """The slots where a column is NULL, or is not."""
+        self.any = True
+        found = self._attributes.nulls(self._state, column)
+        return found if truth else ~found
+
+    def span(self, condition: Condition, truth: bool) -> Span | None:
+        """The span of one column that a condition is, where it is one; Unanswerable where only DuckDB can tell."""
+        while isinstance(condition, Negation):
+            condition, truth = condition.condition, not truth
+        if isinstance(condition, Compare):
+            sign = condition.sign if truth else _INVERSE.get(condition.sign)
+            return None if sign is None else self._compared(condition, sign)
+        return self._beginning(condition) if truth and isinstance(condition, Begins) else None
+
+    def between(self, span: Span) -> RowSet:
+        """The rows of a span."""
+        return self._column(span.column).between(span.low, span.high)
+
+    def rows(self, condition: Condition, truth: bool) -> RowSet | None:
+        """The slots where a condition on one column is TRUE, or FALSE; None where only DuckDB can tell of this kind.
+
+        Unanswerable where it is the values that only DuckDB can compare.
+        """
+        span = self.span(condition, truth)
+        if span is not None:
+            return self.between(span)
+        if isinstance(condition, Same):
+            return self._same(condition, truth)
+        if isinstance(condition, Compare):
+            span = self._compared(condition, condition.sign)  # of = only: the others are spans either way
+            return None if span is None else self._rest(condition.column, self.between(span), self._is_null(condition))
+        if isinstance(condition, Begins):
+            span = self._beginning(condition)
+            return None if span is None else self._rest(condition.column, self.between(span), self._is_null(condition))
+        if isinstance(condition, Among):
+            if self._is_of_text(condition):
+                return None
+            values, of_list = self._given(condition)
+            has_null = None in values
+            if of_list and has_null:
+                raise Unanswerable
+            found = self._column(condition.column).any_of(self._keys(condition.column, values, of_list))
+            return found if truth else self._rest(condition.column, found, has_null)
+        assert isinstance(condition, Has)
+        found = self._having(condition)
+        return found if truth else self._rest(condition.column, found, False)
+
+    def labels(self, condition: Among | Has) -> tuple[int, ...] | None:
+        """The labels of the values that a condition is about, None where some have none."""
+        if self._is_of_text(condition):
+            return None
+        column = self._column(condition.column)
+        values, _ = self._given(condition)
+        if not column.has_labels() or not values:
+            return None
+        found = [column.label_of(value) for value in values if value is not None]
+        if isinstance(condition, Has) and not condition.every:  # no row has what never appeared
+            found = [label for label in found if label is not None]
+        labels = tuple(label for label in found if label is not None)
+        return labels if len(labels) == len(found) else None
+
+    def label_of_span(self, span: Span) -> int | None:
+        """The label of the one value that a span is of, None where it is of several or has no label."""
+        column = self._column(span.column)
+        return column.label_of_key(span.low) if span.low == span.high and column.has_labels() else None
+
+    def _column(self, name: str) -> ColumnIndex:
+        column = self._columns.get(name)
+        if column is None:
+            self.any = True
+            column = self._columns[name] = self._attributes.column(self._state, name)
+        return column
+
+    def _compared(self, condition: Compare, sign: Sign) -> Span:
+        value = self._value(condition.value)
+        if value is None:
+            return Span(condition.column, KEY_MAX, KEY_MIN)
+        position = self._position(condition.column, value, isinstance(condition.value, Computed))
+        return _span(condition.column, sign, position)
+
+    def _same(self, condition: Same, truth: bool) -> RowSet:
+        value = self._value(condition.value)
+        if value is None:
+            return self.null(condition.column, truth)
+        position = self._position(condition.column, value, isinstance(condition.value, Computed))
+        found = self.between(_span(condition.column, "=", position))
+        return found if truth else ~found
+
+    def _beginning(self, condition: Begins) -> Span | None:
+        value = self._value(condition.value)
+        if value is None:
+            return Span(condition.column, KEY_MAX, KEY_MIN)
+        if type(value) is not str:
+            raise Unanswerable
+        if condition.is_pattern:
+            prefix = value.rstrip("%")
+            if _WILD.intersection(prefix):
+                return None
+            if prefix == value:
+                return _span(condition.column, "=", self._position(condition.column, value, False))
+            value = prefix
+        found = self._column(condition.column).starting_with(value)
+        return None if found is None else Span(condition.column, *found)
+
+    def _having(self, condition: Has) -> RowSet:
+        column = self._column(condition.column)
+        values, _ = self._given(condition)
+        for value in values:
+            if not column.can_compare_items(value):
+                raise Unanswerable
+        labels = [column.label_of(value) for value in values]
+        if not condition.every:
+            return column.any_of(label for label in labels if label is not None)
+        found = self.null(condition.column, False)
+        for label in labels:
+            found = RowSet.none(found.size) if label is None else found & column.with_label(label)
+        return found
+
+    def _rest(self, column: str, found: RowSet, has_null: bool) -> RowSet:
+        """Where a condition on a column is FALSE: neither TRUE nor NULL. With a NULL value it is never FALSE."""
+        if has_null:
+            return RowSet.none(self._state.next_slot)
+        return ~(found | self._attributes.nulls(self._state, column))
+
+    def _is_null(self, condition: Compare | Begins) -> bool:
+        return self._value(condition.value) is None
+
+    def _is_of_text(self, condition: Among | Has) -> bool:
+        """Whether `contains` turned out to be about parts of a text."""
+        if not isinstance(condition, Among) or condition.tree is None:
+            return False
+        return not isinstance(self._value(condition.values[0]), list)
+
+    def _given(self, condition: Among | Has) -> tuple[list[object], bool]:
+        """The values that a column is compared with, and whether they are the items of one list."""
+        values = [self._value(value) for value in condition.values]
+        if len(values) == 1 and isinstance(condition.values[0], Named):
+            if isinstance(values[0], list):
+                return values[0], True
+            if condition.of_list:
+                raise Unanswerable
+        elif any(isinstance(value, list) for value in values):
+            raise Unanswerable
+        return values, condition.of_list
+
+    def _keys(self, name: str, values: list[object], of_list: bool) -> list[int]:
+        kinds = {type(value) for value in values if value is not None}
+        if len(kinds) > 1:  # DuckDB finds one type for all of them
+            raise Unanswerable
+        is_text = self._column(name).is_text
+        keys = []
+        for value in values:
+            if value is not None:
+                if of_list and type(value) is str and not is_text:
+                    raise Unanswerable
+                position = self._position(name, value, False)
+                key = exact_key(position)
+                if key is None and position.above - position.below != 1:
+                    raise Unanswerable
+                keys += [] if key is None else [key]
+        return keys
+
+    def _position(self, name: str, value: object, is_typed: bool) -> Position:
+        """Where a value stands in a column; a text that `is_typed` is not one that DuckDB would cast to its type."""
+        column = self._column(name)
+        if is_typed and type(value) is str and not column.is_text:
+            raise Unanswerable
+        position = column.position(value)
+        if position is None:
+            raise Unanswerable
+        return position
+
+    def _value(self, value: Value) -> object:
+        if isinstance(value, Given):
+            return value.value
+        if isinstance(value, Named):
+            given = self._predicate.parameters
+            return given[value.parameter] if isinstance(given, dict) else given[int(value.parameter) - 1]
+        try:
+            return compute(value.tree, self._predicate, self._state.schema)
+        except NotComputed:
+            raise Unanswerable from None
+
+
+def _span(column: str, sign: Sign, position: Position) -> Span:
+    below, above = position
+    if sign == "=":
+        return Span(column, below + 1, above - 1)
+    if sign == "<":
+        return Span(column, KEY_MIN, below)
+    if sign == "<=":
+        return Span(column, KEY_MIN, above - 1)
+    if sign == ">":
+        return Span(column, above, KEY_MAX)
+    return Span(column, below + 1, KEY_MAX)
