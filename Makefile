@@ -25,7 +25,7 @@ demo: $(VENV)/test.stamp ## Build a database from real data and search it; ARGS=
 	$(BIN)/python -m vdb demo $(ARGS)
 
 test: $(VENV)/test.stamp cpp-test ## Run every test, C++ and Python; ARGS are passed to pytest
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 dev: $(VENV)/dev.stamp ## Editable install with every tool, and compile_commands.json for the editor
 	@ln -sf build/cp*/compile_commands.json compile_commands.json
