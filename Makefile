@@ -24,7 +24,9 @@ help: ## List the commands
 demo: $(VENV)/test.stamp ## Build a database from real data and search it; ARGS="--data DIR" chooses the data
 	$(BIN)/python -m vdb demo $(ARGS)
 
-test: $(VENV)/test.stamp cpp-test ## Run every test, C++ and Python; ARGS are passed to pytest
+# The C++ tests are linked with the core that was just built for Python.
+test: $(VENV)/test.stamp doctest ## Run every test, C++ and Python; ARGS are passed to pytest
+	$(call run_cpp_tests,cpp,-DCMAKE_BUILD_TYPE=Release -DVDB_CORE="$$(ls -t $(CURDIR)/build/cp3*/libvdb_core.a | head -n 1)")
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 dev: $(VENV)/dev.stamp ## Editable install with every tool, and compile_commands.json for the editor
@@ -67,11 +69,11 @@ define run_cpp_tests
 	@$(BIN)/cmake -S . -B build/$(1) -G Ninja --log-level=WARNING -DVDB_PYTHON=OFF -DVDB_TESTS=ON $(2) > build/$(1).log || \
 	  { cat build/$(1).log; exit 1; }
 	$(BIN)/cmake --build build/$(1)
-	$(BIN)/ctest --test-dir build/$(1) --output-on-failure
+	$(BIN)/ctest --test-dir build/$(1) --output-on-failure --parallel 2
 endef
 
 cpp-test: $(VENV)/tools.stamp doctest ## The C++ tests
-	$(call run_cpp_tests,cpp,-DCMAKE_BUILD_TYPE=Release)
+	$(call run_cpp_tests,cpp,-DCMAKE_BUILD_TYPE=Release -DVDB_CORE=)
 
 asan: $(VENV)/tools.stamp doctest ## The C++ tests under the address and undefined-behaviour sanitizers
 	$(call run_cpp_tests,asan,-DCMAKE_BUILD_TYPE=RelWithDebInfo -DVDB_SANITIZE=address$(comma)undefined)

@@ -166,10 +166,9 @@ class Executor:
 
     def _plan(self, target: Target, chosen: Chosen, request: Request) -> tuple[Plan, Slots | None]:
         question = Question(request.k, request.ef_search, request.recall, request.strategy)
-        everything = chosen is target.everything
-        if everything and (known := target.plans.get(question)) is not None:
+        if (known := chosen.plans.get(question)) is not None:
             return known, None
-        bound = self._bound(target, question, not everything)
+        bound = self._bound(target, question, chosen is not target.everything)
         seen = Situation(
             question, target.rows, chosen.count, target.state.next_slot, None, chosen.ranges, chosen.labels
         )
@@ -179,8 +178,8 @@ class Executor:
             if near is not None:
                 seeds, seen = near.seeds, seen._replace(density=float(near.density.mean()))
         plan = make_plan(seen, bound.methods)
-        if everything and bound.lasting and len(target.plans) < _KEPT:
-            target.plans[question] = plan
+        if seeds is None and bound.lasting and len(chosen.plans) < _KEPT:
+            chosen.plans[question] = plan
         return plan, seeds
 
     def _bound(self, target: Target, question: Question, filtered: bool) -> Bound:

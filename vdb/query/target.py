@@ -31,12 +31,15 @@ class Chosen:
         None: every slot.
     ranges, labels : tuple
         The terms of the predicate that an index over an attribute may serve.
+    plans : dict
+        The plans made for them that hold for any query, by what the caller asked for.
     """
 
     rows: _core.RowSet | None
     count: int
     ranges: tuple[RangeTerm, ...] = ()
     labels: tuple[LabelTerm, ...] = ()
+    plans: dict[Question, Plan] = field(default_factory=dict)
     _populations: dict[str, _core.Population] = field(default_factory=dict)
 
     def near(self, index: str, cells: _core.Cells, view: _core.VectorView, queries: StoredMatrix) -> Near:
@@ -66,8 +69,6 @@ class Target:
         Live rows with a vector that has a distance.
     source : RowSource
         Where results read their columns, outside a transaction.
-    plans : dict
-        The plans made for searches without a predicate, by what the caller asked for.
     bound : dict
         The methods bound to each question, and to whether a predicate comes with it.
     chosen : dict
@@ -82,7 +83,6 @@ class Target:
     everything: Chosen
     source: RowSource
     indexes: OpenIndexes
-    plans: dict[Question, Plan] = field(default_factory=dict)
     bound: dict[tuple[Question, bool], Bound] = field(default_factory=dict)
     chosen: dict[int, tuple[_core.RowSet, Chosen]] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from vdb.query.methods.method import DEFAULT_RECALL
 if TYPE_CHECKING:
     from vdb.index.effort import FilteredWalks
     from vdb.index.recall import RecallCurve
-    from vdb.query.plan import Question
+    from vdb.query.plan import Question, Situation
 
 # Rows that an unfiltered walk at M=16 looks at, where no curve says it: _WALK * ln(rows) * ef ** _WALK_POWER, fitted to
 # the counts that bench/run.py records on 20,000 and 100,000 rows of the real set, ef 10 to 240.
@@ -65,6 +65,28 @@ def plain_effort(graph: Graph, question: Question, k: int) -> int | None:
     if question.recall == 1.0 or graph.curve is None:
         return None
     return graph.curve.ef_for(question.recall, k)
+
+
+class PlainEffort:
+    """`plain_effort` of one graph for one question, worked out once for each number of rows to return.
+
+    A search of all rows for which nothing is asked takes the default as it is documented; under a predicate the curve
+    may ask for more.
+    """
+
+    def __init__(self, graph: Graph, question: Question) -> None:
+        self._graph, self._question = graph, question
+        self._known: dict[int, int] = {}
+
+    def __call__(self, seen: Situation) -> int:
+        """At least the rows to return, also where no recall is promised."""
+        k = max(seen.returned, 1)
+        if seen.matching == seen.rows and self._question.recall is None and self._question.ef_search is None:
+            return max(EF_SEARCH.default, k)
+        known = self._known.get(k)
+        if known is None:
+            known = self._known[k] = plain_effort(self._graph, self._question, k) or k
+        return known
 
 
 def why_no_effort(graph: Graph, question: Question) -> str:

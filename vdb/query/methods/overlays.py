@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vdb.index.recall import widened
 from vdb.query.methods.method import IMPOSSIBLE
-from vdb.query.methods.model import Graph, plain_effort, walk_steps, why_no_effort
+from vdb.query.methods.model import Graph, PlainEffort, walk_steps, why_no_effort
 from vdb.query.methods.walks import Walk
 from vdb.query.plan import Effort
 
@@ -42,7 +42,8 @@ class OverlayWalk(Walk):
     ) -> None:
         """`graph` is the one over all rows: fewer rows take no more effort than its curve says."""
         super().__init__(overlay.name, unusable or why_no_effort(graph, question))
-        self._overlay, self._graph, self._machine, self._question = overlay, graph, machine, question
+        self._overlay, self._machine = overlay, machine
+        self._plain_ef = PlainEffort(graph, question)
 
     @abstractmethod
     def term_count(self, seen: Situation) -> int:
@@ -65,7 +66,7 @@ class OverlayWalk(Walk):
 
     def effort(self, seen: Situation) -> Effort:
         """Of the curve of the graph over all rows."""
-        ef = plain_effort(self._graph, self._question, max(seen.returned, 1)) or max(seen.returned, 1)
+        ef = self._plain_ef(seen)
         return Effort(ef, widened(ef, self.term_count(seen), seen.matching))
 
     def steps_within(self, nanoseconds: float, seen: Situation) -> int:

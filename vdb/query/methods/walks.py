@@ -12,7 +12,7 @@ from vdb.index.filtered import ADAPTIVE
 from vdb.index.recall import widened
 from vdb.query.answer import NO_QUERIES, Answer, Found, Queries
 from vdb.query.methods.method import IMPOSSIBLE, Method
-from vdb.query.methods.model import FilteredWork, Graph, Work, plain_effort, walk_steps, why_no_effort
+from vdb.query.methods.model import FilteredWork, Graph, PlainEffort, Work, walk_steps, why_no_effort
 from vdb.query.methods.scans import scanned
 from vdb.query.plan import Effort
 
@@ -67,7 +67,8 @@ class GraphWalk(Walk):
 
     def __init__(self, index: str, graph: Graph, machine: Machine, question: Question, unusable: str = "") -> None:
         super().__init__(index, unusable or why_no_effort(graph, question))
-        self._graph, self._machine, self._question = graph, machine, question
+        self._graph, self._machine = graph, machine
+        self._plain_ef = PlainEffort(graph, question)
         self._filtered = FilteredWork(graph, question)
 
     def cost(self, seen: Situation) -> float:
@@ -127,9 +128,6 @@ class GraphWalk(Walk):
     def covered(self, search: Search) -> int:
         """Slots of the graph; another thread may extend it meanwhile."""
         return search.indexes.graph(self.index).covered
-
-    def _plain_ef(self, seen: Situation) -> int:
-        return plain_effort(self._graph, self._question, max(seen.returned, 1)) or max(seen.returned, 1)
 
     def _filtered_cost(self, work: Work) -> float:
         machine = self._machine
