@@ -45,7 +45,8 @@ def labelled(codes: _core.Hnsw, view: _core.VectorView, lists: list[list[int]]) 
 @pytest.fixture(scope="module")
 def categories(arxiv: Dataset) -> list[list[str]]:
     path = datasets.arxiv_folder() / "papers.parquet"
-    found = duckdb.sql(f"SELECT categories FROM '{path}' WHERE row < {ROWS} ORDER BY row").fetchall()
+    with duckdb.connect() as own:
+        found = own.sql(f"SELECT categories FROM '{path}' WHERE row < {ROWS} ORDER BY row").fetchall()
     return [categories for (categories,) in found]
 
 

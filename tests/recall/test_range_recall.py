@@ -39,7 +39,8 @@ class Papers(NamedTuple):
 def papers(arxiv: Dataset) -> Papers:
     file = arxiv_folder() / "papers.parquet"
     sql = f"SELECT coalesce(updated, published) AS day FROM '{file}' WHERE row < {ROWS} ORDER BY row"
-    days = duckdb.sql(sql).fetchnumpy()["day"].astype("datetime64[D]").astype(np.int64)
+    with duckdb.connect() as own:
+        days = own.sql(sql).fetchnumpy()["day"].astype("datetime64[D]").astype(np.int64)
     vectors = np.ascontiguousarray(arxiv.vectors[:ROWS])
     view = _core.VectorView(vectors, "ip")
     codes = _core.Hnsw(vectors.shape[1], "ip", M=8, ef_construction=40, codes="rabitq", bits=2)

@@ -85,7 +85,7 @@ def test_value_becomes_what_duckdb_binds(given: Any, bound: object) -> None:
     plain = {type(item) for item in value} if isinstance(value, list) else {type(value)}
     assert not any(kind.__module__.partition(".")[0] == "numpy" for kind in plain)
     assert plain.isdisjoint({Colour, Level})
-    duckdb.execute("SELECT ? IS NULL", [value])
+    duckdb.execute("SELECT ? IS NULL", [value]).fetchall()
 
 
 @pytest.mark.parametrize(
