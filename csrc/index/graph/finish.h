@@ -1,5 +1,5 @@
-// From what a walk by codes found to the nearest by vector: measured in the order of what their distances are at least,
-// until none left can be among the nearest.
+// From what a walk left in its scratch to an answer. What was found by codes is measured on the vectors, in the order
+// of what their distances are at least, until none left can be among the nearest.
 #pragma once
 
 #include <algorithm>
@@ -11,6 +11,8 @@
 
 #include "codec/code_store.h"
 #include "core/rerank.h"
+#include "core/search_batch.h"
+#include "core/search_stats.h"
 #include "index/graph/scratch.h"
 
 namespace vdb {
@@ -48,15 +50,43 @@ void list_lower_bounds(const CodeDistance& distance, Metric metric, Scratch& scr
   std::sort(found.begin(), found.end());
 }
 
-// Leaves the nearest `keep` of scratch.neighbors, which have lower bounds, with their distances. How many it measured.
-template <class Distance>
-std::uint64_t measure_nearest(const Distance& distance, std::size_t keep, CancelToken* cancel, Scratch& scratch) {
+// The first `most` of `nearest` into scratch.neighbors.
+inline void keep_nearest(std::span<const Neighbor> nearest, std::size_t most, Scratch& scratch) {
+  const std::span<const Neighbor> kept = nearest.first(std::min(most, nearest.size()));
+  scratch.neighbors.assign(kept.begin(), kept.end());
+}
+
+// What one query of a batch is searched with.
+struct QueryContext {
+  const VectorView& view;
+  const QueryBatch& batch;
+  const CodeStore::Snapshot& codes;
+  Scratch& scratch;
+  SearchStats& stats;
+};
+
+// Leaves the nearest k and one of what `find` leaves in scratch.neighbors: it is given the distance by codes and the
+// stats to count its walk in, and whether it finished is returned. `distance` is that of `query` by vector.
+template <class Distance, class Find>
+bool find_by_codes(const Distance& distance, const std::byte* query, const QueryContext& context, const Find& find) {
+  Scratch& scratch = context.scratch;
+  SearchStats walked;
+  const float* const prepared = in_code_space(context.view, query, scratch);
+  const bool finished = scratch.code_query.with_distance(context.codes, prepared, [&](const auto& by_code) {
+    const bool whole = find(by_code, walked);
+    const std::size_t surely = std::min(scratch.neighbors.size(), context.batch.k);
+    for (std::size_t i = 0; i < surely; ++i) distance.prefetch_row(scratch.neighbors[i].slot);
+    list_lower_bounds(by_code, context.view.metric, scratch);
+    return whole;
+  });
   TopK& nearest = scratch.allowed;
-  nearest.reset(keep);
-  const std::uint64_t measured = rerank(distance, scratch.neighbors, nearest, cancel);
-  const std::span<const Neighbor> sorted = nearest.sorted();
-  scratch.neighbors.assign(sorted.begin(), sorted.end());
-  return measured;
+  nearest.reset(context.batch.k + 1);
+  context.stats.estimates += walked.distances;
+  context.stats.hops += walked.hops;
+  context.stats.tests += walked.tests;
+  context.stats.distances += rerank(distance, scratch.neighbors, nearest, context.batch.cancel);
+  keep_nearest(nearest.sorted(), context.batch.k + 1, scratch);
+  return finished;
 }
 
 }  // namespace vdb

@@ -1,17 +1,16 @@
 #include <algorithm>
-#include <mutex>
 #include <span>
 #include <variant>
 
 #include "base/check.h"
-#include "base/thread_pool.h"
 #include "core/distance.h"
-#include "core/rerank.h"
 #include "index/graph/adaptive_hop.h"
+#include "index/graph/answer.h"
 #include "index/graph/code_distance.h"
 #include "index/graph/expansion.h"
 #include "index/graph/filter.h"
 #include "index/graph/filtered_search.h"
+#include "index/graph/finish.h"
 #include "index/graph/packed_hop.h"
 #include "index/graph/search.h"
 #include "index/graph/two_hop.h"
@@ -21,8 +20,6 @@
 namespace vdb {
 namespace {
 
-// Queries per turn of a thread.
-constexpr std::size_t kQueriesPerChunk = 8;
 // Packed neighbours serve where at least one slot in this many is allowed: each node on the way is measured.
 constexpr std::size_t kPackedShare = 2;
 // Nodes that an adaptive walk may go through though they are not allowed, for each candidate it keeps.
@@ -33,8 +30,9 @@ constexpr std::size_t kBridgesPerCandidate = 4;
 // The queries of one turn of a thread.
 class HnswSearcher {
  public:
-  HnswSearcher(Hnsw& graph, const VectorView& view, const QueryBatch& batch, const HnswSearch& how)
-      : graph_(graph), view_(view), batch_(batch), how_(how), scratch_(graph.scratches_.take()) {
+  HnswSearcher(Hnsw& graph, const VectorView& view, const QueryBatch& batch, const HnswSearch& how,
+               const Answers& answers)
+      : graph_(graph), view_(view), batch_(batch), how_(how), answers_(answers), scratch_(graph.scratches_.take()) {
     if (graph.codes_) codes_ = graph.codes_->snapshot();
     if (codes_.codec) how_.limit = std::min(how_.limit, codes_.covered);
     const bool narrow = batch.rows != nullptr && batch.rows->count() * kPackedShare < how.limit;
@@ -42,26 +40,28 @@ class HnswSearcher {
     packed_ = graph.packed(how_.limit);
   }
 
-  void answer(std::size_t q, const Answers& answers) {
+  void answer(std::size_t q) {
     seeds_ = {how_.seeds.slots + q * how_.seeds.per_query, how_.seeds.per_query};
     const std::byte* const query = batch_.queries + q * view_.row_bytes();
     with_distance(view_, query, [&]<class Distance>(const Distance& distance) {
-      bool finished = packed_        ? find_by_blocks(distance, query)
-                      : codes_.codec ? find_by_codes(distance, query)
-                                     : find(distance, batch_.k + 1, stats_);
-      const std::span<const Neighbor> found = scratch_->neighbors;
-      finished = finished && found.size() >= batch_.k;
-      write_answer<Distance>(found, batch_, q, answers, stats_);
-      // No row was seen beyond the answer, though there are some: one may be as near as its last.
+      const bool finished = find_nearest(distance, query);
       const std::size_t candidates = batch_.rows != nullptr ? batch_.rows->count() : view_.n;
-      if (found.size() == batch_.k && candidates > batch_.k) stats_.cut.push_back(static_cast<std::uint32_t>(q));
-      if (!finished) stats_.unfinished.push_back(static_cast<std::uint32_t>(q));
+      write_outcome<Distance>({scratch_->neighbors, finished, candidates}, batch_, q, answers_, stats_);
     });
   }
 
   const SearchStats& stats() const noexcept { return stats_; }
 
  private:
+  // The nearest k rows and one into scratch.neighbors; false where the budget ended it.
+  template <class Distance>
+  bool find_nearest(const Distance& distance, const std::byte* query) {
+    if (packed_) return find_by_blocks(distance, query);
+    if (!codes_.codec) return find(distance, batch_.k + 1, stats_);
+    return find_by_codes(distance, query, {view_, batch_, codes_, *scratch_, stats_},
+                         [&](const auto& by_code, SearchStats& walked) { return find(by_code, how_.ef, walked); });
+  }
+
   // The nearest allowed nodes, at most `keep`, into scratch.neighbors; false where the budget ended it.
   template <class Distance>
   bool find(const Distance& distance, std::size_t keep, SearchStats& stats) {
@@ -88,7 +88,7 @@ class HnswSearcher {
         list_seeds();
         scratch_->entries.push_back(start);
         finished = beam_search(distance, AllowRows{rows}, hop, scratch_->entries, beam);
-        keep_allowed(keep);
+        keep_nearest(scratch_->allowed.sorted(), keep, *scratch_);
         return finished;
       case Arm::kPost:
         finished = search_then_filter(distance, AllowRows{rows}, hop, start, beam);
@@ -169,7 +169,7 @@ class HnswSearcher {
     } else {
       finished = beam_search(distance, AllowAll{}, hop, {&start, 1}, beam);
     }
-    keep_allowed(batch_.k + 1);
+    keep_nearest(scratch_->allowed.sorted(), batch_.k + 1, *scratch_);
     return finished;
   }
 
@@ -182,67 +182,11 @@ class HnswSearcher {
     }
   }
 
-  // The nearest of scratch.allowed, at most `keep`, into scratch.neighbors.
-  void keep_allowed(std::size_t keep) {
-    const std::span<const Neighbor> allowed = scratch_->allowed.sorted();
-    const auto n = static_cast<std::ptrdiff_t>(std::min(keep, allowed.size()));
-    scratch_->neighbors.assign(allowed.begin(), allowed.begin() + n);
-  }
-
-  // Walks by codes, then measures what it found on the vectors, the most promising first, until none left can be among
-  // the nearest.
-  template <class Distance>
-  bool find_by_codes(const Distance& distance, const std::byte* query) {
-    SearchStats walked;
-    const bool finished = scratch_->code_query.with_distance(codes_, in_code_space(query), [&](const auto& by_code) {
-      const bool whole = find(by_code, how_.ef, walked);
-      const std::size_t surely = std::min(scratch_->neighbors.size(), batch_.k);
-      for (std::size_t i = 0; i < surely; ++i) distance.prefetch_row(scratch_->neighbors[i].slot);
-      list_lower_bounds(by_code);
-      return whole;
-    });
-    stats_.estimates += walked.distances;
-    stats_.hops += walked.hops;
-    stats_.tests += walked.tests;
-    std::vector<Neighbor>& candidates = scratch_->neighbors;
-    TopK& nearest = scratch_->allowed;
-    nearest.reset(batch_.k + 1);
-    stats_.distances += rerank(distance, candidates, nearest, batch_.cancel);
-    keep_allowed(batch_.k + 1);
-    return finished;
-  }
-
-  // Replaces the distances of scratch.neighbors by what they are at least, and sorts by that.
-  template <class CodeDistance>
-  void list_lower_bounds(const CodeDistance& distance) {
-    std::vector<Neighbor>& found = scratch_->neighbors;
-    scratch_->row.clear();
-    for (const Neighbor& neighbor : found) scratch_->row.push_back(neighbor.slot);
-    scratch_->estimates.resize(found.size());
-    distance.estimate(scratch_->row, scratch_->estimates.data());
-    const float offset = view_.metric == Metric::kCosine ? 1.0F : 0.0F;
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      const Estimate& estimate = scratch_->estimates[i];
-      const float lower = offset + estimate.distance - estimate.error;
-      found[i].distance = lower == lower ? lower : -std::numeric_limits<float>::infinity();
-    }
-    std::sort(found.begin(), found.end());
-  }
-
-  const float* in_code_space(const std::byte* query) {
-    VectorView one = view_;
-    one.data = query;
-    one.n = 1;
-    const float inverse = view_.metric == Metric::kCosine ? inverse_norm(query, view_.dim, view_.dtype) : 1.0F;
-    scratch_->prepared.resize(view_.dim);
-    to_code_space(one, 0, inverse, scratch_->prepared.data());
-    return scratch_->prepared.data();
-  }
-
   Hnsw& graph_;
   const VectorView& view_;
   const QueryBatch& batch_;
   HnswSearch how_;
+  const Answers& answers_;
   std::span<const Slot> seeds_;  // of the query being answered
   ScratchPool::Handle scratch_;
   CodeStore::Snapshot codes_;
@@ -258,25 +202,8 @@ SearchStats Hnsw::search(const VectorView& view, const QueryBatch& batch, const 
             "seeds need the row set they are taken from: pass allowed");
   VDB_CHECK(how.arm != Arm::kAcorn || params_.gamma != 0,
             "arm 'acorn' searches a graph that was built with gamma, this one was not: take arm 'plain'");
-  HnswSearch sane = how;
-  sane.limit = std::min({how.limit, covered(), view.n});
-  const std::size_t most = std::max<std::size_t>(sane.limit, 1);
-  sane.ef = std::min(std::max(how.ef, batch.k + 1), most);
-  sane.pool = std::min(std::max(how.pool, sane.ef), most);
-
-  SearchStats total;
-  std::mutex total_mutex;
-  parallel_for({batch.nq, kQueriesPerChunk, batch.threads}, [&](const Chunk& chunk) {
-    HnswSearcher searcher(*this, view, batch, sane);
-    for (std::size_t q = chunk.begin; q < chunk.end; ++q) {
-      if (batch.cancel->poll()) throw Cancelled();
-      searcher.answer(q, answers);
-    }
-    const std::lock_guard lock(total_mutex);
-    total += searcher.stats();
-  });
-  total.sort();
-  return total;
+  const HnswSearch sane = within_reason(how, batch.k, std::min(covered(), view.n));
+  return answer_in_turns(batch, [&] { return HnswSearcher(*this, view, batch, sane, answers); });
 }
 
 }  // namespace vdb

@@ -1,10 +1,9 @@
 #include <algorithm>
-#include <mutex>
 #include <span>
 
 #include "base/check.h"
-#include "base/thread_pool.h"
 #include "core/distance.h"
+#include "index/graph/answer.h"
 #include "index/graph/code_distance.h"
 #include "index/graph/filter.h"
 #include "index/graph/finish.h"
@@ -16,8 +15,6 @@
 namespace vdb {
 namespace {
 
-// Queries per turn of a thread.
-constexpr std::size_t kQueriesPerChunk = 8;
 // Entry points of a walk.
 constexpr std::size_t kSeeds = 16;
 // A range of so few rows is measured row by row: it is no wider than the narrowest window, and a walk would see most.
@@ -64,39 +61,40 @@ void list_slots(const Order& order, const Ranks& ranks, Call& call) {
 // The queries of one turn of a thread.
 class RangeSearcher {
  public:
-  RangeSearcher(RangeGraph& graph, const VectorView& view, const QueryBatch& batch, const Call& call)
-      : view_(view), batch_(batch), call_(call), scratch_(graph.scratches_.take()) {}
+  RangeSearcher(RangeGraph& graph, const VectorView& view, const QueryBatch& batch, const Call& call,
+                const Answers& answers)
+      : view_(view), batch_(batch), call_(call), answers_(answers), scratch_(graph.scratches_.take()) {}
 
-  void answer(std::size_t q, const Answers& answers) {
+  void answer(std::size_t q) {
     const std::byte* const query = batch_.queries + q * view_.row_bytes();
     with_distance(view_, query, [&]<class Distance>(const Distance& distance) {
-      bool finished = true;
-      if (call_.lists) {
-        measure_all(distance);
-      } else if (call_.codes.codec) {
-        finished = find_by_codes(distance, query);
-      } else {
-        finished = find(distance, batch_.k + 1, stats_);
-      }
-      const std::span<const Neighbor> found = scratch_->neighbors;
-      finished = finished && found.size() >= batch_.k;
-      write_answer<Distance>(found, batch_, q, answers, stats_);
-      // No row was seen beyond the answer, though there are some: one may be as near as its last.
-      if (found.size() == batch_.k && call_.within > batch_.k) stats_.cut.push_back(static_cast<std::uint32_t>(q));
-      if (!finished) stats_.unfinished.push_back(static_cast<std::uint32_t>(q));
+      const bool finished = find_nearest(distance, query);
+      write_outcome<Distance>({scratch_->neighbors, finished, call_.within}, batch_, q, answers_, stats_);
     });
   }
 
   const SearchStats& stats() const noexcept { return stats_; }
 
  private:
+  // The nearest k rows and one into scratch.neighbors; false where the budget ended it.
+  template <class Distance>
+  bool find_nearest(const Distance& distance, const std::byte* query) {
+    if (call_.lists) {
+      measure_all(distance);
+      return true;
+    }
+    if (!call_.codes.codec) return find(distance, batch_.k + 1, stats_);
+    return find_by_codes(distance, query, {view_, batch_, call_.codes, *scratch_, stats_},
+                         [&](const auto& by_code, SearchStats& walked) { return find(by_code, call_.how.ef, walked); });
+  }
+
   template <class Distance>
   void measure_all(const Distance& distance) {
     TopK& nearest = scratch_->allowed;
     nearest.reset(batch_.k + 1);
     for_each_distance(distance, call_.slots, [&](Slot slot, float d) { nearest.push({d, slot}); });
     stats_.distances += call_.slots.size();
-    keep(nearest.sorted(), batch_.k + 1);
+    keep_nearest(nearest.sorted(), batch_.k + 1, *scratch_);
   }
 
   // The nearest nodes that may be found, at most `most`, into scratch.neighbors; false where the budget ended it.
@@ -106,7 +104,7 @@ class RangeSearcher {
     const Beam beam{{how.ef, how.pool, view_.n, how.budget, batch_.cancel}, *scratch_, stats};
     if (call_.rows != nullptr && !call_.keeps_to_rows) {
       const bool finished = walk(distance, AllowRows{*call_.rows}, call_.keys(), beam);
-      keep(scratch_->allowed.sorted(), most);
+      keep_nearest(scratch_->allowed.sorted(), most, *scratch_);
       return finished;
     }
     const bool finished = call_.keeps_to_rows ? walk(distance, AllowAll{}, InRows{*call_.rows}, beam)
@@ -124,32 +122,10 @@ class RangeSearcher {
                        call_.slots, beam);
   }
 
-  void keep(std::span<const Neighbor> nearest, std::size_t most) {
-    const std::span<const Neighbor> kept = nearest.first(std::min(most, nearest.size()));
-    scratch_->neighbors.assign(kept.begin(), kept.end());
-  }
-
-  // Walks by codes, then measures what it found on the vectors.
-  template <class Distance>
-  bool find_by_codes(const Distance& distance, const std::byte* query) {
-    SearchStats walked;
-    const float* const prepared = in_code_space(view_, query, *scratch_);
-    const bool finished = scratch_->code_query.with_distance(call_.codes, prepared, [&](const auto& by_code) {
-      const bool whole = find(by_code, call_.how.ef, walked);
-      const std::size_t surely = std::min(scratch_->neighbors.size(), batch_.k);
-      for (std::size_t i = 0; i < surely; ++i) distance.prefetch_row(scratch_->neighbors[i].slot);
-      list_lower_bounds(by_code, view_.metric, *scratch_);
-      return whole;
-    });
-    stats_.estimates += walked.distances;
-    stats_.hops += walked.hops;
-    stats_.distances += measure_nearest(distance, batch_.k + 1, batch_.cancel, *scratch_);
-    return finished;
-  }
-
   const VectorView& view_;
   const QueryBatch& batch_;
   const Call& call_;
+  const Answers& answers_;
   ScratchPool::Handle scratch_;
   SearchStats stats_;
 };
@@ -181,19 +157,7 @@ SearchStats RangeGraph::search(const VectorView& view, const QueryBatch& batch, 
   Call call{*arrays, batch.rows, sane, layer_for(ranks.size(), arrays->count()), within, keeps, lists, {}, codes};
   list_slots(*sequence, ranks, call);
 
-  SearchStats total;
-  std::mutex total_mutex;
-  parallel_for({batch.nq, kQueriesPerChunk, batch.threads}, [&](const Chunk& chunk) {
-    RangeSearcher searcher(*this, view, batch, call);
-    for (std::size_t q = chunk.begin; q < chunk.end; ++q) {
-      if (batch.cancel->poll()) throw Cancelled();
-      searcher.answer(q, answers);
-    }
-    const std::lock_guard lock(total_mutex);
-    total += searcher.stats();
-  });
-  total.sort();
-  return total;
+  return answer_in_turns(batch, [&] { return RangeSearcher(*this, view, batch, call, answers); });
 }
 
 }  // namespace vdb
