@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -127,14 +127,15 @@ class TableSchema:
         return self.integer_key or ROW_ID_COLUMN
 
 
-@dataclass(frozen=True, slots=True)
-class Predicate:
+class Predicate(NamedTuple):
     """A boolean SQL expression over one table's columns, confined and re-rendered, with the values it binds.
 
-    `condition` is what it asks, for the layer that made it (`vdb.query.condition`); None: only DuckDB knows.
+    `condition` is what it asks, for the layer that made it (`vdb.query.condition`); None: only DuckDB knows. It may be
+    that of other expressions too, and speak of `constants` by their number.
     """
 
     sql: str
     parameters: tuple[object, ...] | dict[str, object]
     columns: frozenset[str]
-    condition: Any = field(default=None, compare=False, repr=False)
+    condition: Any = None
+    constants: tuple[Any, ...] = ()

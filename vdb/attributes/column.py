@@ -259,11 +259,11 @@ class ColumnIndex:
         return offsets, labels[order].astype(np.uint32)
 
     def _union(self, found: list[RowSet]) -> RowSet:
-        rows = RowSet.none(self.next_slot)
+        rows = None
         for piece, some in zip(self._pieces, found, strict=True):
             current = some if piece.stale is None else some - piece.stale
-            rows = current if rows.count == 0 else rows | current
-        return rows
+            rows = current if rows is None else rows | current
+        return RowSet.none(self.next_slot) if rows is None else rows
 
     def _named(self, value: object) -> Any:
         """What the labels know a value by."""

@@ -77,11 +77,11 @@ class Attributes:
         InvalidArgument where there is no such column, or its type has no order (`vdb.Attribute`); Outdated where the
         state is older than what memory and DuckDB have.
         """
-        found = encoding_for(state.schema, name)
-        if found is None:
-            check_indexable(state.schema, name)
         kept = self._columns.get((state.id, name, True))
         if kept is None:
+            found = encoding_for(state.schema, name)
+            if found is None:
+                check_indexable(state.schema, name)
             assert found is not None
             kept = self._place(state, Meaning(name, *found, Numbers(), Labels()))
         return self._current(kept, state)

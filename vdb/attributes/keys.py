@@ -39,6 +39,7 @@ _DIVISORS: Final = 22  # 10^22 is the largest power of ten that a DOUBLE holds
 _CASTS_CACHED: Final = 4_096
 _DECIMAL: Final = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _MOST_DECIMAL: Final = 18  # digits that an int64 holds
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EPOCH_DAY: Final = datetime.date(1970, 1, 1).toordinal()
 _EPOCH: Final = datetime.datetime(1970, 1, 1)
 _EPOCH_UTC: Final = _EPOCH.replace(tzinfo=datetime.timezone.utc)
@@ -85,6 +86,9 @@ class Encoding(NamedTuple):
         """The position of a text that DuckDB casts to the type; not for texts."""
         if self.type == "TIMESTAMP WITH TIME ZONE":  # depends on the time zone of the connection
             return None
+        day = day_of(text) if self.type == "DATE" else None
+        if day is not None:
+            return exactly(day)
         key = _cast(self.type, self.sql, text)
         if key is None:
             return None
@@ -225,6 +229,16 @@ def _date(value: Any) -> Position | None:
     if type(value) is not datetime.date or _stands_for_infinity(value):
         return None
     return exactly(value.toordinal() - _EPOCH_DAY)
+
+
+def day_of(text: str) -> int | None:
+    """The days since 1970 of a text of the form 2020-01-31; None where it is of another form or no such day."""
+    if _DAY.fullmatch(text) is None:
+        return None
+    try:
+        return datetime.date.fromisoformat(text).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return None
 
 
 def _stands_for_infinity(day: datetime.date) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _BYTES: Final = 64 << 20
 _ENTRY_BYTES: Final = 1 << 10  # about what an entry takes beside its row set
 _ITEM_BYTES: Final = 64  # and each item of a list among its values
+_ASKED: Final = 4_096
 _PLAIN: Final = (str, int, bool, bytes, type(None))  # equal and of one type: the same value
 
 
@@ -34,6 +35,7 @@ class Answers:
         self._most_bytes = most_bytes
         self._bytes = 0
         self._entries: OrderedDict[Hashable, tuple[ref[TableState], Answer, int]] = OrderedDict()
+        self._asked: dict[int, None] = {}  # the hashes of what was asked once, the oldest first
         self._lock = threading.Lock()
 
     def get(self, state: TableState, asked: Hashable) -> Answer | None:
@@ -48,7 +50,8 @@ class Answers:
 
     def put(self, state: TableState, asked: Hashable, answer: Answer) -> None:
         """Remember an answer, in place of that to the same question about another state."""
-        key, size = (state.id, asked), answer.rows.size // 8 + _ENTRY_BYTES + _size(asked)
+        key = state.id, asked
+        size = answer.rows.size // 8 + _ENTRY_BYTES + _size(key)
         with self._lock:
             before = self._entries.pop(key, None)
             self._bytes -= 0 if before is None else before[2]
@@ -58,6 +61,20 @@ class Answers:
             self._bytes += size
             while self._bytes > self._most_bytes:
                 self._bytes -= self._entries.popitem(last=False)[1][2]
+
+    def put_if_again(self, state: TableState, asked: Hashable, answer: Answer) -> None:
+        """Remember an answer that costs little from the second time on that it is asked for.
+
+        Most are asked for once, and new memory for each would cost more than the answer does.
+        """
+        mark = hash((state.id, asked))
+        if mark in self._asked:
+            self.put(state, asked, answer)
+            return
+        with self._lock:
+            if len(self._asked) >= _ASKED:
+                del self._asked[next(iter(self._asked))]
+            self._asked[mark] = None
 
     @property
     def memory_bytes(self) -> int:
@@ -84,5 +101,10 @@ def _key(value: object) -> Hashable:
     return kind, repr(value)  # 0.0 and -0.0, 1.0 and 1.00, an hour in two zones: equal, but not the same
 
 
-def _size(asked: Hashable) -> int:
-    return sum(map(_size, asked)) + _ITEM_BYTES if isinstance(asked, tuple) else _ITEM_BYTES
+def _size(asked: tuple[Hashable, ...]) -> int:
+    """About what a question takes, which is what its lists do."""
+    size = _ITEM_BYTES * len(asked)
+    for item in asked:
+        if isinstance(item, tuple):
+            size += _size(item)
+    return size

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
+from vdb.attributes.keys import day_of
 from vdb.query import allow
 from vdb.query.pattern import pattern_size
 from vdb.query.syntax import HEAD, ORIGIN, Places, ask
@@ -89,7 +90,7 @@ def check_values(predicate: Rendered, values: Values) -> None:
                 literal.at,
                 f"Fix: {literal.column} IN ?, without brackets around the ?.",
             )
-        if isinstance(value, str) and literal.type not in _TEXT and not _is_readable(value, literal.type):
+        if isinstance(value, str) and not is_readable(value, literal.type):
             of_column = f", the type of column {literal.column}" if literal.column else ""
             raise predicate.source.error(
                 f"{value!r:.80} cannot be read as {literal.type}{of_column}.", literal.at, "Fix: correct the value."
@@ -111,8 +112,15 @@ def _value_of(literal: Literal | Pattern, values: Values) -> object:
     return values[literal.parameter] if isinstance(values, dict) else values[int(literal.parameter) - 1]
 
 
+def is_readable(text: str, kind: str) -> bool:
+    """Whether a text is a value of a DuckDB type."""
+    if kind in _TEXT or (kind == "DATE" and day_of(text) is not None):
+        return True
+    return _can_cast(text, kind)
+
+
 @lru_cache(maxsize=_READABLE_CACHED)
-def _is_readable(text: str, kind: str) -> bool:
+def _can_cast(text: str, kind: str) -> bool:
     row = parser_connection().execute(f"SELECT TRY_CAST($1 AS {kind}) IS NOT NULL", [text]).fetchone()
     return row == (True,)
 

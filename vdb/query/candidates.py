@@ -10,6 +10,7 @@ from vdb.index.recall import LEAST_ROWS
 from vdb.index.view import measurable
 from vdb.index.walk_codes import code_bytes
 from vdb.metrics.custom import name_of
+from vdb.query.methods.method import Methods
 from vdb.query.methods.model import Graph
 from vdb.query.methods.overlays import LabelWalk, Overlay, RangeWalk
 from vdb.query.methods.scans import CodeScan, Scan, why_no_codes
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 class Bound(NamedTuple):
     """Methods, and whether they stay the same while the table does: no curve or code is still to come."""
 
-    methods: tuple[Method, ...]
+    methods: Methods
     lasting: bool
 
 
@@ -74,7 +75,7 @@ def bind(target: Target, question: Question, indexes: IndexManager, filtered: bo
             lasting = lasting and (labels is not None or record.kind != "label")
             if not unusable:
                 methods.append(_of_overlay(target, record, near, question, labels))
-    return Bound(tuple(methods), lasting and all(g.lasting for g in graphs))
+    return Bound(Methods.of(methods), lasting and all(g.lasting for g in graphs))
 
 
 def _served(target: Target, record: IndexRecord, indexes: IndexManager, needed: bool) -> _Served:

@@ -15,6 +15,7 @@ from vdb.query.condition import (
     Given,
     Has,
     Is,
+    Lifted,
     Named,
     Negation,
     Null,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vdb.query.condition import Condition, Sign, Value
+    from vdb.query.shapes import Holes
     from vdb.query.syntax import Node
     from vdb.types import TableSchema
 
@@ -63,14 +65,15 @@ _TRUTHS: Final = frozenset({"OPERATOR_NOT", "OPERATOR_IS_NULL", "OPERATOR_IS_NOT
 _NUMBERS: Final = ("INT", "FLOAT", "DOUBLE", "DECIMAL")  # what the names of their types hold
 
 
-def condition_of(root: Node, schema: TableSchema) -> Condition:
-    """What a confined tree over the columns of a table asks."""
-    return _Compiler(schema).condition(root)
+def condition_of(root: Node, schema: TableSchema, holes: Holes | None = None) -> Condition:
+    """What a confined tree over the columns of a table asks; constants in `holes` become Lifted."""
+    return _Compiler(schema, holes or {}).condition(root)
 
 
 class _Compiler:
-    def __init__(self, schema: TableSchema) -> None:
+    def __init__(self, schema: TableSchema, holes: Holes) -> None:
         self._schema = schema
+        self._holes = holes
         self._encodings = {c.name: encoding_for(schema, c.name) for c in schema.attributes}
 
     def condition(self, node: Node) -> Condition:
@@ -234,14 +237,26 @@ class _Compiler:
     def _constant(self, node: Node) -> Value | None:
         """The value of an expression without columns."""
         if node["class"] == "CONSTANT":
-            return _literal(node["literal"]["kind"], node["literal"]["text"])
+            return self._lifted(_literal(node["literal"]["kind"], node["literal"]["text"]))
         if node["class"] == "PARAMETER":
             return Named(node["identifier"])
         if node["class"] == "FUNCTION" and node["function_name"] == "-" and len(node["arguments"]) == 1:
             value = self._constant(node["arguments"][0]["expression"])
             if isinstance(value, Given) and type(value.value) in (int, float, Decimal):
                 return Given(-value.value)  # type: ignore[operator]
+            if isinstance(value, Lifted):
+                return Lifted(value.number, not value.negative)
         return None if _mentions_column(node) else Computed(Tree(node))
+
+    def _lifted(self, value: Value | None) -> Value | None:
+        """A constant that stands for others as what it stands for."""
+        number = None
+        if isinstance(value, Given):
+            number = self._holes.get(value.value)
+            if number is None and type(value.value) in (int, Decimal):
+                negative = self._holes.get(-value.value)  # type: ignore[operator]
+                return value if negative is None else Lifted(negative, True)
+        return value if number is None else Lifted(number)
 
     # What may fail
 

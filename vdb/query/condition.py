@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vdb.query.syntax import Node
 
 Sign: TypeAlias = Literal["=", "<", "<=", ">", ">="]
@@ -26,6 +28,14 @@ class Named:
     """The value of a parameter."""
 
     parameter: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """The constant of that number in `Predicate.constants`, or its negative."""
+
+    number: int
+    negative: bool = False
 
 
 @dataclass(slots=True)
@@ -46,7 +56,7 @@ class Computed:
     tree: Tree
 
 
-Value: TypeAlias = Given | Named | Computed
+Value: TypeAlias = Given | Named | Lifted | Computed
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +135,15 @@ class Negation:
 
 @dataclass(frozen=True, slots=True)
 class Junction:
-    """AND of conditions, or OR of them; `asks` and `can_fail` say whether there are such Others among them."""
+    """AND of conditions, or OR of them; `asks` and `can_fail` say whether there are such Others among them.
+
+    `parts` are the same conditions without Negations and Junctions of this kind, each with the truth it has to have.
+    """
 
     conditions: tuple[Condition, ...]
     is_and: bool
     tree: Tree
+    parts: tuple[tuple[Condition, bool], ...]
     asks: bool
     can_fail: bool
 
@@ -176,4 +190,49 @@ def can_fail(condition: Condition) -> bool:
 
 def junction(conditions: tuple[Condition, ...], is_and: bool, tree: Tree) -> Junction:
     """AND of conditions, or OR of them, made of a tree."""
-    return Junction(conditions, is_and, tree, any(map(asks, conditions)), any(map(can_fail, conditions)))
+    parts: list[tuple[Condition, bool]] = []
+    for condition in conditions:
+        part, wanted = bare(condition, True)
+        if isinstance(part, Junction) and part.is_and == (is_and == wanted):
+            parts += [(inner, truth == wanted) for inner, truth in part.parts]
+        else:
+            parts.append((part, wanted))
+    return Junction(conditions, is_and, tree, tuple(parts), any(map(asks, conditions)), any(map(can_fail, conditions)))
+
+
+def bare(condition: Condition, truth: bool) -> tuple[Condition, bool]:
+    """A condition without the Negations around it, and the truth it then has to have."""
+    while isinstance(condition, Negation):
+        condition, truth = condition.condition, not truth
+    return condition, truth
+
+
+def has_tree(condition: Condition) -> bool:
+    """Whether DuckDB might be asked about a part of it, rather than about all of it or nothing."""
+    return any(
+        isinstance(leaf, (Begins, Other))
+        or (isinstance(leaf, Among) and leaf.tree is not None)
+        or any(isinstance(value, Computed) for value in _values(leaf))
+        for leaf in _leaves(condition)
+    )
+
+
+def lifted_in(condition: Condition) -> list[int]:
+    """The numbers of the constants in it."""
+    return [value.number for leaf in _leaves(condition) for value in _values(leaf) if isinstance(value, Lifted)]
+
+
+def _leaves(condition: Condition) -> Iterator[Condition]:
+    if isinstance(condition, (Negation, Is)):
+        yield from _leaves(condition.condition)
+    elif isinstance(condition, Junction):
+        for inner in condition.conditions:
+            yield from _leaves(inner)
+    else:
+        yield condition
+
+
+def _values(leaf: Condition) -> tuple[Value, ...]:
+    if isinstance(leaf, (Compare, Same, Begins)):
+        return (leaf.value,)
+    return leaf.values if isinstance(leaf, (Among, Has)) else ()

@@ -16,7 +16,7 @@ from vdb.query.candidates import bind
 from vdb.query.explain import Explanation
 from vdb.query.nearest import Search, settle
 from vdb.query.plan import Actuals, Question, Situation
-from vdb.query.planner import make_plan, wants_density
+from vdb.query.planner import make_plan, quoted, wants_density
 from vdb.query.result import Hits, Neighbors, RowSource
 from vdb.query.target import Chosen, OpenIndexes, Target
 
@@ -168,17 +168,18 @@ class Executor:
         question = Question(request.k, request.ef_search, request.recall, request.strategy)
         if (known := chosen.plans.get(question)) is not None:
             return known, None
-        bound = self._bound(target, question, chosen is not target.everything)
+        methods, lasting = self._bound(target, question, chosen is not target.everything)
         seen = Situation(
             question, target.rows, chosen.count, target.state.next_slot, None, chosen.ranges, chosen.labels
         )
+        quote = quoted(seen, methods)
         seeds = None
-        if (walk := wants_density(seen, bound.methods)) is not None:
+        if (walk := wants_density(seen, methods, quote)) is not None:
             near = self._near(target, chosen, walk, request)
             if near is not None:
                 seeds, seen = near.seeds, seen._replace(density=float(near.density.mean()))
-        plan = make_plan(seen, bound.methods)
-        if seeds is None and bound.lasting and len(chosen.plans) < _KEPT:
+        plan = make_plan(seen, methods, quote)
+        if seeds is None and lasting and len(chosen.plans) < _KEPT:
             chosen.plans[question] = plan
         return plan, seeds
 
@@ -193,7 +194,7 @@ class Executor:
 
     def _near(self, target: Target, chosen: Chosen, walk: Method, request: Request) -> Near | None:
         """Seeds and densities for a walk; None where its graph has no cells."""
-        cells = self._indexes.cells(target.state, target.state.indexes[walk.index])
+        cells = target.indexes.cells(walk.index)
         return None if cells is None else chosen.near(walk.index, cells, target.view, request.queries)
 
     def _run(self, target: Target, search: Search, request: Request) -> Answer:

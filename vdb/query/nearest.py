@@ -85,7 +85,7 @@ class Search:
         """The same search with more effort, so that a walk finds what is as near as its last row."""
         effort = self.plan.effort
         ef, pool = effort.ef * _WIDEN, max(effort.pool, effort.ef) * _WIDEN
-        return replace(self, plan=replace(self.plan, effort=effort._replace(ef=ef, pool=pool)))
+        return replace(self, plan=self.plan._replace(effort=effort._replace(ef=ef, pool=pool)))
 
     def scan(self, k: int) -> Answer:
         """The answer of the scan that finishes the plan."""

@@ -48,6 +48,8 @@ def to_values(parameters: object) -> Values:
     """
     if parameters is None:
         return ()
+    if type(parameters) in (list, tuple):  # the usual
+        return tuple([_to_value(value, f"params[{i}]") for i, value in enumerate(cast("Sequence[object]", parameters))])
     if isinstance(parameters, Mapping):
         for name in parameters:
             if not isinstance(name, str):

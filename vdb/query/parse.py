@@ -6,23 +6,31 @@ is only ever parsed; what runs is what DuckDB writes from the checked tree, if i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from vdb.errors import InvalidArgument
-from vdb.query.bind import Rendered, bind, check_values
+from vdb.errors import InvalidArgument, PredicateError
+from vdb.query.bind import Rendered, bind, check_values, is_readable
 from vdb.query.compile import condition_of
+from vdb.query.condition import has_tree, lifted_in
 from vdb.query.confine import confine
 from vdb.query.parameters import Kinds, kinds_of, to_values
 from vdb.query.placeholders import Placeholders
+from vdb.query.shapes import Template, constants_of, holes_of
 from vdb.query.source import Source
 from vdb.query.syntax import read, render
 from vdb.types import Predicate
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from vdb.query.condition import Condition
+    from vdb.query.parameters import Values
+    from vdb.query.shapes import Constants, Holes
     from vdb.types import TableSchema
+
+T = TypeVar("T")
 
 _CACHED: Final = 1_024
 _KINDS_CACHED: Final = 64
@@ -36,6 +44,38 @@ class _Parsed:
     depends_on_values: bool
     condition: Condition
     bound: set[Kinds] = field(default_factory=set)  # the kinds of values it is known to bind with
+
+    @property
+    def checks(self) -> Rendered:
+        """What is to be checked of the values of its parameters, its own constants being fine."""
+        findings = self.rendered.findings
+        literals = [literal for literal in findings.literals if literal.parameter is not None]
+        return replace(self.rendered, findings=replace(findings, literals=literals))
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What predicates have in common that differ in their constants only; `texts` must be readable as these types."""
+
+    parsed: _Parsed
+    checks: Rendered
+    template: Template
+    texts: list[tuple[int, str]]
+
+    def predicate(self, constants: Constants, values: Values) -> Predicate | None:
+        """The one with these constants; None where a closer look is needed."""
+        parsed, held = self.parsed, constants.values
+        try:
+            matched = parsed.placeholders.match(values)
+            if parsed.depends_on_values:
+                check_values(self.checks, matched)
+        except PredicateError:  # which is to point at places of the text itself
+            return None
+        if kinds_of(matched) not in parsed.bound:
+            return None
+        if not all(is_readable(str(held[number]), kind) for number, kind in self.texts):
+            return None
+        return Predicate(self.template.filled(constants.tokens), matched, parsed.columns, parsed.condition, held)
 
 
 def parse_predicate(text: str, parameters: object, schema: TableSchema) -> Predicate:
@@ -72,37 +112,59 @@ def parse_predicate(text: str, parameters: object, schema: TableSchema) -> Predi
         raise InvalidArgument(
             f"where is of type {type(text).__name__}; expected a string.\n  Fix: write SQL, as in where='year >= 2020'."
         )
-    parsed = _parse(text, _Same(schema))
+    values = to_values(parameters)
+    parsed = _texts.get(text, schema)
+    constants = shape = None
+    if parsed is None:
+        constants = constants_of(text)
+        if constants is not None:
+            shape = _shapes.get(constants.shape, schema)
+            found = None if shape is None else shape.predicate(constants, values)
+            if found is not None:
+                return found
+        parsed = _parse(text, schema)
+        _texts.put(text, schema, parsed)
     rendered = parsed.rendered
-    values = parsed.placeholders.match(to_values(parameters))
+    matched = parsed.placeholders.match(values)
     if parsed.depends_on_values:
-        check_values(rendered, values)
-    kinds = kinds_of(values)
+        check_values(rendered, matched)
+    kinds = kinds_of(matched)
     if kinds not in parsed.bound:
-        bind(rendered, values)
+        bind(rendered, matched)
         if len(parsed.bound) < _KINDS_CACHED:
             parsed.bound.add(kinds)
-    return Predicate(rendered.sql, values, parsed.columns, parsed.condition)
+    if shape is not None and len(shape.parsed.bound) < _KINDS_CACHED:
+        shape.parsed.bound.add(kinds)
+    elif constants is not None and shape is None:
+        _learn(constants, parsed, kinds)
+    return Predicate(rendered.sql, matched, parsed.columns, parsed.condition)
 
 
-class _Same:
-    """A schema as a key of the cache, by identity: hashing twenty columns would cost more than all the rest."""
+class _Recent(Generic[T]):
+    """What was found about texts and schemas lately. Schemas go by identity: comparing twenty columns takes longer."""
 
-    __slots__ = ("schema",)
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, Hashable], tuple[TableSchema, T]] = {}
+        self._lock = threading.Lock()
 
-    def __init__(self, schema: TableSchema) -> None:
-        self.schema = schema
+    def get(self, text: Hashable, schema: TableSchema) -> T | None:
+        found = self._found.get((id(schema), text))
+        return found[1] if found is not None and found[0] is schema else None
 
-    def __hash__(self) -> int:
-        return id(self.schema)
+    def put(self, text: Hashable, schema: TableSchema, found: T) -> None:
+        with self._lock:
+            if len(self._found) >= _CACHED:
+                del self._found[next(iter(self._found))]
+            self._found[id(schema), text] = schema, found
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.schema is self.schema
+
+_texts: Final[_Recent[_Parsed]] = _Recent()
+_shapes: Final[_Recent[_Shape]] = _Recent()
+_seen_once: Final[_Recent[bool]] = _Recent()  # shapes; False where no other text will be read by it
 
 
-@lru_cache(maxsize=_CACHED)
-def _parse(text: str, of: _Same) -> _Parsed:
-    source = Source(text, of.schema)
+def _parse(text: str, schema: TableSchema, holes: Holes | None = None) -> _Parsed:
+    source = Source(text, schema)
     root = read(source)
     findings = confine(root, source)
     sql, places = render(root, source)
@@ -111,5 +173,40 @@ def _parse(text: str, of: _Same) -> _Parsed:
         Placeholders(source, findings.parameters),
         frozenset(findings.columns),
         bool(findings.literals or findings.patterns),
-        condition_of(root, of.schema),
+        condition_of(root, schema, holes),
     )
+
+
+def _learn(constants: Constants, parsed: _Parsed, kinds: Kinds) -> None:
+    """Read the shape of a text that was read and bound, once a second one has it."""
+    schema = parsed.rendered.source.schema
+    wanted = _seen_once.get(constants.shape, schema)
+    if not wanted:
+        if wanted is None:
+            _seen_once.put(constants.shape, schema, True)
+        return
+    shape = _shape_of(constants, parsed)
+    if shape is None:
+        _seen_once.put(constants.shape, schema, False)
+    else:
+        shape.parsed.bound.add(kinds)
+        _shapes.put(constants.shape, schema, shape)
+
+
+def _shape_of(constants: Constants, parsed: _Parsed) -> _Shape | None:
+    """None where the constants of such texts are more than values of conditions that indexes answer."""
+    stand_ins = constants.stand_ins()
+    try:
+        found = _parse(constants.text(stand_ins), parsed.rendered.source.schema, holes_of(stand_ins))
+    except PredicateError:
+        return None
+    template = Template.of(found.rendered.sql, stand_ins)
+    if template is None or template.filled(constants.tokens) != parsed.rendered.sql:
+        return None
+    if has_tree(found.condition) or sorted(lifted_in(found.condition)) != list(range(len(stand_ins))):
+        return None
+    numbers = {token[1:-1]: number for number, token in enumerate(stand_ins)}
+    literals = found.rendered.findings.literals
+    texts = [(numbers[one.text], one.type) for one in literals if one.text in numbers]
+    fixed = [one for one in literals if one.parameter is None and one.text not in numbers]
+    return None if fixed else _Shape(found, found.checks, template, texts)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from vdb.query.methods.method import IMPOSSIBLE
 
 if TYPE_CHECKING:
     from vdb._core import SearchStats
-    from vdb.query.methods.method import Method
+    from vdb.query.methods.method import Method, Methods
     from vdb.query.resolve import LabelTerm, RangeTerm
+
+
+_NEARLY_ALL: Final = 0.9  # of the rows
 
 
 class Question(NamedTuple):
@@ -64,6 +69,11 @@ class Situation(NamedTuple):
         return min(self.question.k, self.matching)
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether a walk has to heed the filter: else the few rows that do not pass are walked through."""
+        return self.matching < _NEARLY_ALL * self.rows
+
+    @property
     def selectivity(self) -> float:
         """The share of rows allowed, 0 to 1."""
         return self.matching / self.rows if self.rows else 0.0
@@ -97,9 +107,14 @@ class Considered(NamedTuple):
     cost: float
     refusal: str = ""
 
+    @classmethod
+    def of(cls, method: Method, seen: Situation) -> Considered:
+        """A method in a situation."""
+        refusal = method.refusal(seen)
+        return cls(method, IMPOSSIBLE if refusal else method.cost(seen), refusal)
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+
+class Plan(NamedTuple):
     """How a search is done.
 
     Attributes
@@ -108,21 +123,40 @@ class Plan:
         What answers the query.
     finish : Method
         The scan that finishes what `method` leaves short, and bounds what it may cost.
-    considered : tuple of Considered
-        Every method that was, in the order of the indexes.
     """
 
     method: Method
     effort: Effort
     finish: Method
-    reason: str
     situation: Situation
-    considered: tuple[Considered, ...] = ()
+    methods: Methods
+
+    @property
+    def considered(self) -> tuple[Considered, ...]:
+        """Every method with its price, in the order of the indexes."""
+        return tuple(Considered.of(method, self.situation) for method in self.methods.every)
 
     @property
     def is_walk(self) -> bool:
         """Whether it has an effort that decides what is found."""
         return self.effort.ef > 0
+
+    @property
+    def reason(self) -> str:
+        """Why the method was chosen."""
+        seen = self.situation
+        if seen.question.strategy != "auto":
+            return f"forced; {seen.selectivity:.1%} of the rows match"
+        if not self.method.exact:
+            return "auto: the cheapest"
+        if seen.matching == 0:
+            return "no row matches"
+        graphs = [method for method in self.methods.every if not method.exact]
+        if not graphs:
+            return "auto: no graph; exact over the matching rows"
+        if all(method.refusal(seen) for method in graphs):
+            return "auto: no usable graph; exact over the matching rows"
+        return "auto: few enough rows match for the exact scan"
 
 
 @dataclass(slots=True)

@@ -6,16 +6,14 @@ as long as the scan would goes over to it, and the worst case is twice the bette
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vdb.errors import InvalidArgument
-from vdb.query.methods.method import IMPOSSIBLE
-from vdb.query.plan import Considered, Plan
+from vdb.query.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from vdb.query.methods.method import Method
+    from vdb.query.methods.method import Method, Methods
     from vdb.query.plan import Situation
 
 # An exact answer is worth a little more time, and its cost is known best.
@@ -41,77 +39,88 @@ _MISSING: Final = {
 }
 
 
-def make_plan(seen: Situation, methods: Sequence[Method]) -> Plan:
-    """Choose the cheapest method, or what the caller forced.
+class Quote(NamedTuple):
+    """The cheapest of the methods that do not go by what lies near the query, and their nanoseconds.
 
-    `methods` hold at least one exact scan. InvalidArgument where a forced strategy cannot run: it never switches
-    silently.
+    `finish` is the cheapest scan, `exact` the cheapest that finds the true neighbours, `best` the cheapest of all.
     """
-    strategy = seen.question.strategy
-    considered = tuple(_priced(method, seen) for method in methods)
-    finish = min((c for c in considered if c.method.is_scan and not c.refusal), key=_cost)
-    if strategy != "auto":
-        usable = [c for c in considered if c.method.strategy == strategy and not c.refusal]
-        if not usable:
-            raise _cannot_run(seen, considered)
-        forced = min(usable, key=_cost).method
-        why = f"forced; {seen.selectivity:.1%} of the rows match"
-        return Plan(forced, forced.effort(seen), finish.method, why, seen, considered)
-    best = min(considered, key=_cost)
-    exact = min((c for c in considered if c.method.exact and not c.refusal), key=_cost)
-    if exact.cost <= _EXACT_WORTH * best.cost:
-        why = _why_exact(seen, considered)
-        return Plan(exact.method, exact.method.effort(seen), exact.method, why, seen, considered)
-    effort = best.method.effort(seen)
-    if not best.method.is_scan and seen.matching < seen.rows:
-        part = _GUESS_BUDGET if best.method.is_guess(seen) else _BUDGET
-        effort = effort._replace(budget=best.method.steps_within(part * finish.cost, seen))
-    return Plan(best.method, effort, finish.method, "auto: the cheapest", seen, considered)
+
+    finish: Method
+    finish_cost: float
+    exact: Method
+    exact_cost: float
+    best: Method
+    best_cost: float
 
 
-def wants_density(seen: Situation, methods: Sequence[Method]) -> Method | None:
+def quoted(seen: Situation, methods: Methods) -> Quote:
+    """Price what needs no density; `methods` hold at least one exact scan."""
+    exact = finish = methods.scans[0]
+    exact_cost = finish_cost = math.inf
+    for scan in methods.scans:
+        cost = scan.cost(seen)
+        if cost < finish_cost:
+            finish, finish_cost = scan, cost
+        if scan.exact and cost < exact_cost:
+            exact, exact_cost = scan, cost
+    best, best_cost = finish, finish_cost
+    for walk in methods.others:
+        cost = walk.cost(seen)
+        if cost < best_cost:
+            best, best_cost = walk, cost
+    return Quote(finish, finish_cost, exact, exact_cost, best, best_cost)
+
+
+def wants_density(seen: Situation, methods: Methods, quote: Quote) -> Method | None:
     """The walk that seeds and the density of matching rows near the query are worth finding for; None where none is.
 
     That is a forced one, or one that would be chosen if every row near the query matched.
     """
     strategy = seen.question.strategy
-    if seen.matching == seen.rows:
+    if not seen.is_sparse or not methods.near:
         return None
-    walks = [m for m in methods if m.looks_near and not m.refusal(seen)]
     if strategy != "auto":
-        return next((m for m in walks if m.strategy == strategy), None)
-    if not walks:
-        return None
-    others = min((m.cost(seen) for m in methods if not m.looks_near and not m.refusal(seen)), default=IMPOSSIBLE)
-    best = min(walks, key=lambda m: m.best_case(seen))
-    return best if best.best_case(seen) < others else None
+        return next((walk for walk in methods.near if walk.strategy == strategy), None)
+    first = methods.near[0]
+    return first if first.least < quote.best_cost else None
 
 
-def _why_exact(seen: Situation, considered: tuple[Considered, ...]) -> str:
-    if seen.matching == 0:
-        return "no row matches"
-    graphs = [c for c in considered if not c.method.exact]
-    if not graphs:
-        return "auto: no graph; exact over the matching rows"
-    if all(c.refusal for c in graphs):
-        return "auto: no usable graph; exact over the matching rows"
-    return "auto: few enough rows match for the exact scan"
+def make_plan(seen: Situation, methods: Methods, quote: Quote | None = None) -> Plan:
+    """Choose the cheapest method, or what the caller forced.
+
+    `quote` is `quoted(seen, methods)` with or without a density, where the caller has it. InvalidArgument where a
+    forced strategy cannot run: it never switches silently.
+    """
+    finish, finish_cost, exact, exact_cost, best, best_cost = quote or quoted(seen, methods)
+    if seen.question.strategy != "auto":
+        forced = _forced(seen, methods)
+        return Plan(forced, forced.effort(seen), finish, seen, methods)
+    sparse = seen.is_sparse
+    for walk in methods.near:
+        if sparse and walk.least >= best_cost:
+            break
+        cost = walk.cost(seen)
+        if cost < best_cost:
+            best, best_cost = walk, cost
+    if exact_cost <= _EXACT_WORTH * best_cost:
+        return Plan(exact, exact.effort(seen), exact, seen, methods)
+    effort = best.effort(seen)
+    if not best.is_scan and seen.matching < seen.rows:
+        part = _GUESS_BUDGET if best.is_guess(seen) else _BUDGET
+        effort = effort._replace(budget=best.steps_within(part * finish_cost, seen))
+    return Plan(best, effort, finish, seen, methods)
 
 
-def _cost(considered: Considered) -> float:
-    return considered.cost
-
-
-def _priced(method: Method, seen: Situation) -> Considered:
-    refusal = method.refusal(seen)
-    return Considered(method, IMPOSSIBLE if refusal else method.cost(seen), refusal)
-
-
-def _cannot_run(seen: Situation, considered: tuple[Considered, ...]) -> InvalidArgument:
+def _forced(seen: Situation, methods: Methods) -> Method:
+    """The cheapest of the methods that a forced strategy names and that can serve."""
     strategy = seen.question.strategy
-    refusals = [f"{c.method.index}: {c.refusal}" for c in considered if c.method.strategy == strategy]
+    named = [method for method in methods.every if method.strategy == strategy]
+    refusals = [f"{method.index}: {method.refusal(seen)}" for method in named]
+    usable = [method for method in named if not method.refusal(seen)]
+    if usable:
+        return min(usable, key=lambda method: method.cost(seen))
     why = "; ".join(refusals) or _MISSING.get(strategy, "the column has no graph")
-    return InvalidArgument(
+    raise InvalidArgument(
         f"strategy {strategy!r} cannot run: {why}.\n  Fix: {_REMEDIES[strategy]}"
         ", or strategy='auto'" + (", or ef_search= in place of recall=." if seen.question.recall is not None else ".")
     )

@@ -6,19 +6,16 @@ FALSE is a union, OR of FALSE an intersection.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vdb._core import RowSet
 from vdb.attributes.keeper import Outdated, Unreadable
 from vdb.query.answers import Answer, Answers, key_of
 from vdb.query.ask import Asked, Moved
-from vdb.query.condition import Among, Begins, Fixed, Has, Is, Junction, Negation, Null, Other, asks, can_fail
+from vdb.query.condition import Among, Begins, Fixed, Has, Is, Junction, Negation, Null, Other, asks, bare, can_fail
 from vdb.query.terms import Span, Terms, Unanswerable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from vdb.attributes.keeper import Attributes
     from vdb.query.condition import Condition
     from vdb.storage.state import TableState
@@ -34,31 +31,28 @@ BY_BOTH: Final = "attribute indexes and DuckDB"
 BY_CACHE: Final = "cache"
 
 
-@dataclass(frozen=True, slots=True)
-class RangeTerm:
-    """Every row has a key from `low` to `high` in `column` (`ColumnIndex.order_keys`); `count` live rows have one."""
+class RangeTerm(NamedTuple):
+    """Every row has a key from `low` to `high` in `column` (`ColumnIndex.order_keys`); `rows` live rows have one."""
 
     column: str
     low: int
     high: int
-    count: int
+    rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class LabelTerm:
+class LabelTerm(NamedTuple):
     """Every row has one of the labels in `column` (`ColumnIndex.memberships`), or all of them where not `any`.
 
-    `count` is the number of live rows of which that is true.
+    `rows` is the number of live rows of which that is true.
     """
 
     column: str
     label_ids: tuple[int, ...]
     any: bool
-    count: int
+    rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(NamedTuple):
     """The rows for which a predicate is TRUE.
 
     Attributes
@@ -106,7 +100,11 @@ class Resolver:
             found = self._by_indexes(predicate, state)
             if found is None:
                 found = self._by_duckdb(predicate, state)
-            self._answers.put(found.state, asked, Answer(found.rows, (found.ranges, found.labels, found.whole)))
+            answer = Answer(found.rows, (found.ranges, found.labels, found.whole))
+            if found.how == BY_INDEXES:
+                self._answers.put_if_again(found.state, asked, answer)
+            else:
+                self._answers.put(found.state, asked, answer)
             return found
         return self._by_duckdb(predicate, state)
 
@@ -163,8 +161,8 @@ class _Evaluation:
             if condition.is_and == truth:
                 return self._intersection(condition, truth, None)
             rows = self._none()
-            for part, wanted in _parts(condition, truth, unions=True):
-                rows = rows | self._rows(part, wanted)
+            for part, wanted in condition.parts:
+                rows = rows | self._rows(part, wanted == truth)
             return rows
         if isinstance(condition, Other):
             return self._asked.rows(condition.tree, truth)
@@ -257,12 +255,9 @@ class _Whole:
             self.labels.append(term)
 
 
-def _parts(condition: Condition, truth: bool, unions: bool = False) -> Iterator[tuple[Condition, bool]]:
-    """What must all hold for a condition to be TRUE, or FALSE; with `unions`, of what one must hold."""
-    while isinstance(condition, Negation):
-        condition, truth = condition.condition, not truth
-    if isinstance(condition, Junction) and (condition.is_and == truth) != unions:
-        for part in condition.conditions:
-            yield from _parts(part, truth, unions)
-    else:
-        yield condition, truth
+def _parts(condition: Condition, truth: bool) -> tuple[tuple[Condition, bool], ...]:
+    """What must all hold for a condition to be TRUE, or FALSE."""
+    condition, truth = bare(condition, truth)
+    if not isinstance(condition, Junction) or condition.is_and != truth:
+        return ((condition, truth),)
+    return condition.parts if truth else tuple((part, not wanted) for part, wanted in condition.parts)

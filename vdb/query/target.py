@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from vdb import _core
 from vdb.index.filtered import SEEDS
+from vdb.query.resolve import BY_CACHE
 
 if TYPE_CHECKING:
     from vdb.index.manager import IndexManager
@@ -72,7 +73,8 @@ class Target:
     bound : dict
         The methods bound to each question, and to whether a predicate comes with it.
     chosen : dict
-        What predicates chose, by the identity of the row set each was resolved to, which is kept beside it.
+        What predicates chose that were asked before, by the identity of the row set each was resolved to, which is kept
+        beside it.
     """
 
     name: str
@@ -99,6 +101,8 @@ class Target:
             return known[1]
         allowed = rows if self.everything.rows is None else rows & self.everything.rows
         found = Chosen(allowed, allowed.count, resolved.ranges, resolved.labels)
+        if resolved.how != BY_CACHE:  # the same row set does not come again
+            return found
         if len(self.chosen) >= _CHOSEN_KEPT:
             self.chosen.clear()
         self.chosen[id(rows)] = rows, found
@@ -106,15 +110,25 @@ class Target:
 
 
 class OpenIndexes:
-    """The indexes of one table state by name. Superseded where one is of other slots by now."""
+    """The indexes of one table state by name, kept once they were asked for.
+
+    Superseded where one is of other slots by then.
+    """
 
     def __init__(self, manager: IndexManager, state: TableState) -> None:
         self._manager = manager
         self._state = state
+        self._graphs: dict[str, _core.Hnsw] = {}
+        self._range_graphs: dict[str, _core.RangeGraph] = {}
+        self._label_graphs: dict[str, _core.LabelGraph] = {}
+        self._cells: dict[str, _core.Cells] = {}
 
     def graph(self, name: str) -> _core.Hnsw:
         """That of an HNSW or ACORN."""
-        return self._manager.graph(self._state, self._state.indexes[name])
+        known = self._graphs.get(name)
+        if known is None:
+            known = self._graphs[name] = self._manager.graph(self._state, self._state.indexes[name])
+        return known
 
     def codes(self, name: str) -> _core.Codes:
         """That of a Flat."""
@@ -122,8 +136,26 @@ class OpenIndexes:
 
     def range_graph(self, name: str) -> _core.RangeGraph:
         """That of a Range."""
-        return self._manager.built_as(self._state, self._state.indexes[name], _core.RangeGraph, "ranges")
+        known = self._range_graphs.get(name)
+        if known is None:
+            record = self._state.indexes[name]
+            known = self._range_graphs[name] = self._manager.built_as(self._state, record, _core.RangeGraph, "ranges")
+        return known
 
     def label_graph(self, name: str) -> _core.LabelGraph:
         """That of a Label."""
-        return self._manager.built_as(self._state, self._state.indexes[name], _core.LabelGraph, "overlays")
+        known = self._label_graphs.get(name)
+        if known is None:
+            record = self._state.indexes[name]
+            known = self._label_graphs[name] = self._manager.built_as(self._state, record, _core.LabelGraph, "overlays")
+        return known
+
+    def cells(self, name: str) -> _core.Cells | None:
+        """The cells of the vectors of a graph, where it has any."""
+        known = self._cells.get(name)
+        if known is None:
+            found = self._manager.cells(self._state, self._state.indexes[name])
+            if found is None:
+                return None
+            known = self._cells[name] = found
+        return known

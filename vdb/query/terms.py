@@ -8,7 +8,7 @@ from vdb._core import RowSet
 from vdb.attributes.column import exact_key
 from vdb.attributes.keys import KEY_MAX, KEY_MIN
 from vdb.query.ask import NotComputed, compute
-from vdb.query.condition import Among, Begins, Compare, Computed, Given, Has, Named, Negation, Same
+from vdb.query.condition import Among, Begins, Compare, Computed, Given, Has, Lifted, Named, Negation, Same
 
 if TYPE_CHECKING:
     from vdb.attributes.column import ColumnIndex
@@ -229,6 +229,9 @@ class Terms:
         if isinstance(value, Named):
             given = self._predicate.parameters
             return given[value.parameter] if isinstance(given, dict) else given[int(value.parameter) - 1]
+        if isinstance(value, Lifted):
+            constant = self._predicate.constants[value.number]
+            return -constant if value.negative else constant
         try:
             return compute(value.tree, self._predicate, self._state.schema)
         except NotComputed:

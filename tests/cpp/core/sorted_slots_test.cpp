@@ -81,7 +81,8 @@ TEST_CASE("every span of places next to a prefix is right") {
   const std::vector<Entry> made = entries(kSize, kSize * 8, 3);  // keys are mostly different
   const SortedSlots slots = sorted(made, kSize);
   std::size_t wrong = 0;
-  const std::array<std::size_t, 12> places{0, 1, 1023, 1024, 1025, 2047, 2048, 2049, 3072, 4096, 4097, kSize - 1};
+  const std::array<std::size_t, 15> places{0,    1,    511,  512,  513,  1023, 1024,     1025,
+                                           1535, 1536, 2048, 2049, 3072, 4097, kSize - 1};
   for (const std::size_t begin : places) {
     for (const std::size_t end : places) {
       const Key low = made[begin].key;

@@ -365,7 +365,8 @@ def test_readers_beside_a_writer_see_one_state_each(db: vdb.Database) -> None:
 def test_a_search_says_what_answered_its_predicate(db: vdb.Database) -> None:
     table = db.table("t")
     table.add(rows(range(40)))
-    assert f"by {BY_INDEXES}" in table.search([0, 1], 3, where="n > 3").explain()
+    for _ in range(2):
+        assert f"by {BY_INDEXES}" in table.search([0, 1], 3, where="n > 3").explain()
     assert f"by {BY_CACHE}" in table.search([0, 1], 3, where="n > 3").explain()
     assert f"by {BY_DUCKDB}" in table.search([0, 1], 3, where="n + 1 > 3").explain()
     assert " by " not in table.search([0, 1], 3).explain()

@@ -14,6 +14,7 @@ from vdb._core import ABSENT_SLOT
 from vdb.index.machine import guessed
 from vdb.query.accuracy import compare
 from vdb.query.answer import Answer
+from vdb.query.methods.method import Methods
 from vdb.query.methods.scans import Scan
 from vdb.query.plan import Effort, Plan, Question, Situation
 
@@ -39,7 +40,7 @@ def answer(slots: list[list[int]], found: list[list[float]]) -> Answer:
 
 def plan(ef: int = 40) -> Plan:
     scan = Scan(guessed(32, None))
-    return Plan(scan, Effort(ef), scan, "", Situation(Question(3), 9, 9, 9))
+    return Plan(scan, Effort(ef), scan, Situation(Question(3), 9, 9, 9), Methods.of([scan]))
 
 
 def test_share_of_the_true_rows_is_counted_by_query() -> None:

@@ -54,6 +54,18 @@ def test_the_least_recently_used_go_first_and_too_large_ones_are_not_kept() -> N
     assert answers.get(state, "a") is not None
 
 
+def test_what_costs_little_is_kept_when_it_is_asked_for_again() -> None:
+    state, answers = state_of(), Answers()
+    for known in (False, True):
+        answers.put_if_again(state, "x", Answer(RowSet.all(3)))
+        assert (answers.get(state, "x") is not None) == known
+    for number in range(10_000):
+        answers.put_if_again(state, number, Answer(RowSet.all(3)))
+    answers.put_if_again(state, 0, Answer(RowSet.all(3)))
+    assert answers.get(state, 0) is None, "asked for too long ago"
+    assert answers.memory_bytes < 3000
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -11,6 +11,7 @@ from vdb.index.effort import FilteredWalks
 from vdb.index.machine import guessed
 from vdb.index.recall import RecallCurve
 from vdb.query.explain import Explanation
+from vdb.query.methods.method import Methods
 from vdb.query.methods.model import Graph
 from vdb.query.methods.scans import Scan
 from vdb.query.methods.walks import GraphWalk
@@ -28,11 +29,9 @@ CURVE = RecallCurve(ROWS, ROWS, 200, (16, 64), REACHED, (300.0, 800.0), (WALKS,)
 def explained(strategy: str = "auto", matching: int = ROWS, queries: int = 1, missing: int = 0, **more: object) -> str:
     question = Question(10, recall=more.pop("recall", None), strategy=strategy)  # type: ignore[arg-type]
     seen = Situation(question, ROWS, matching, ROWS, more.pop("density", None))  # type: ignore[arg-type]
-    methods = (
-        Scan(MACHINE),
-        GraphWalk("h", Graph(16, ROWS, CURVE), MACHINE, question),
-        GraphWalk("c", Graph(16, ROWS, CURVE), MACHINE, question, "metric is cosine"),
-    )
+    walk = GraphWalk("h", Graph(16, ROWS, CURVE), MACHINE, question)
+    of_other_metric = GraphWalk("c", Graph(16, ROWS, CURVE), MACHINE, question, "metric is cosine")
+    methods = Methods.of((Scan(MACHINE), walk, of_other_metric))
     slots = np.zeros((queries, min(10, matching)), np.uint32)
     slots[:, slots.shape[1] - missing :] = ABSENT_SLOT
     predicate = more.pop("predicate", None)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from vdb import _core
 from vdb.index.machine import guessed
 from vdb.query.answer import Answer
+from vdb.query.methods.method import Methods
 from vdb.query.methods.model import Graph
 from vdb.query.methods.scans import CodeScan, Scan
 from vdb.query.methods.walks import GraphWalk, PostWalk
@@ -44,7 +43,7 @@ def search_of(
     else:
         method = Scan(MACHINE) if strategy == "scan" else CodeScan(MACHINE, "h")
     seen = Situation(question, n, n if rows is None else rows.count, n)
-    plan = Plan(method, effort or Effort(), Scan(MACHINE), "", seen)
+    plan = Plan(method, effort or Effort(), Scan(MACHINE), seen, Methods.of([method]))
     query = np.zeros((1, data.shape[1]), np.float32)
     return Search(_core.VectorView(data, "l2"), query, rows, plan, Indexes(graph), 1, Actuals())
 
@@ -100,7 +99,7 @@ def test_walk_that_finds_too_little_is_finished_by_the_scan(method: str) -> None
 
 def test_exhausted_budget_goes_over_to_the_scan() -> None:
     search, width = searched([float(i) for i in range(500)], 3, "graph", allowed=list(range(400, 500)))
-    search.plan = replace(search.plan, effort=Effort(8, 400, budget=5, arm="plain"))
+    search.plan = search.plan._replace(effort=Effort(8, 400, budget=5, arm="plain"))
     assert settle(search, width, np.arange(500)).slots[0].tolist() == [400, 401, 402]
     assert search.actuals.fallbacks == 1
 
@@ -114,7 +113,7 @@ def test_what_a_walk_found_is_kept_where_the_codes_miss_it() -> None:
             answer.slots[:, 0], answer.distances[:, 0] = 30, 30.0
             return answer, np.empty(0, np.uint32)
 
-    search.plan = replace(search.plan, effort=Effort(2, 60, budget=1, arm="plain"), finish=Blind(MACHINE, "h"))
+    search.plan = search.plan._replace(effort=Effort(2, 60, budget=1, arm="plain"), finish=Blind(MACHINE, "h"))
     found = search.run(width)
     assert search.actuals.fallbacks == 1
     assert 30 in found.slots[0].tolist()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -15,15 +14,13 @@ from vdb.errors import InvalidArgument
 from vdb.index.effort import FilteredWalks
 from vdb.index.machine import guessed
 from vdb.index.recall import RecallCurve
+from vdb.query.methods.method import Method, Methods
 from vdb.query.methods.model import Graph
 from vdb.query.methods.overlays import LabelWalk, Overlay, RangeWalk
 from vdb.query.methods.scans import CodeScan, Scan, why_no_codes
 from vdb.query.methods.walks import AcornWalk, GraphWalk, PostWalk, TwoHopWalk
 from vdb.query.plan import Plan, Question, Situation
-from vdb.query.planner import make_plan, wants_density
-
-if TYPE_CHECKING:
-    from vdb.query.methods.method import Method
+from vdb.query.planner import make_plan, quoted, wants_density
 
 MILLION = 1_000_000
 MACHINE = guessed(1536, 112)  # pinned: a test that measures decides nothing
@@ -43,15 +40,12 @@ CURVE = RecallCurve(MILLION, MILLION, 200, EFS, RECALLS, (400.0, 1000.0, 2500.0)
 GRAPH = Graph(16, MILLION, CURVE)
 
 
-def bound(question: Question, graph: Graph = GRAPH, unusable: str = "") -> tuple[Method, ...]:
+def bound(question: Question, graph: Graph = GRAPH, unusable: str = "") -> Methods:
     """The methods of a column with one graph that has codes."""
     recall = None if graph.curve is None else graph.curve.code_scan
     walk = PostWalk if question.strategy == "post" else GraphWalk
-    return (
-        Scan(MACHINE),
-        CodeScan(MACHINE, "h", unusable or why_no_codes(recall, question)),
-        walk("h", graph, MACHINE, question, unusable),
-    )
+    codes = CodeScan(MACHINE, "h", unusable or why_no_codes(recall, question))
+    return Methods.of((Scan(MACHINE), codes, walk("h", graph, MACHINE, question, unusable)))
 
 
 def planned(matching: int = MILLION, density: float | None = None, graph: Graph = GRAPH, **asked: object) -> Plan:
@@ -117,7 +111,7 @@ def test_default_effort_rises_where_the_curve_falls_short_of_the_default_recall(
 def test_without_an_index_the_scan_says_so() -> None:
     question = Question(10)
     seen = Situation(question, MILLION, MILLION, MILLION)
-    assert "no graph" in make_plan(seen, (Scan(MACHINE),)).reason
+    assert "no graph" in make_plan(seen, Methods.of([Scan(MACHINE)])).reason
     plan = make_plan(seen, bound(question, unusable="metric is ip"))
     assert plan.method.strategy == "scan"
     assert "no usable graph" in plan.reason
@@ -129,7 +123,7 @@ def test_forced_strategy_without_an_index_raises_whatever_matches(strategy: str,
     question = Question(10, strategy=strategy)
     seen = Situation(question, MILLION, matching, MILLION)
     with pytest.raises(InvalidArgument, match=f"'{strategy}' cannot run: .*\n  Fix: .*strategy='auto'"):
-        make_plan(seen, (Scan(MACHINE),))
+        make_plan(seen, Methods.of([Scan(MACHINE)]))
     unusable = bound(question, unusable="metric is ip")
     with pytest.raises(InvalidArgument, match=f"'{strategy}' cannot run"):
         make_plan(seen, unusable)
@@ -149,7 +143,7 @@ def test_acorn_is_its_own_walk_on_its_own_graph_and_acorn_1_on_another() -> None
     question = Question(10, strategy="acorn")
     seen = Situation(question, MILLION, MILLION // 8, MILLION, None)
     for walk, arm in ((AcornWalk, "acorn"), (TwoHopWalk, "two_hop")):
-        plan = make_plan(seen, (Scan(MACHINE), walk("a", GRAPH, MACHINE, question)))
+        plan = make_plan(seen, Methods.of([Scan(MACHINE), walk("a", GRAPH, MACHINE, question)]))
         assert (plan.method.strategy, plan.effort.arm) == ("acorn", arm)
 
 
@@ -199,16 +193,13 @@ def test_codes_serve_no_more_recall_than_they_were_measured_to_have() -> None:
 
 
 def term(column: str, count: int, **more: object) -> SimpleNamespace:
-    return SimpleNamespace(column=column, count=count, **more)
+    return SimpleNamespace(column=column, rows=count, **more)
 
 
-def overlays(question: Question) -> tuple[Method, ...]:
+def overlays(question: Question) -> Methods:
     ranged, labelled = Overlay("r", "day", 16, "h"), Overlay("l", "topic", 16, "h")
-    return (
-        *bound(question),
-        RangeWalk(ranged, GRAPH, MACHINE, question),
-        LabelWalk(labelled, GRAPH, MACHINE, question, lambda label: label < 100),
-    )
+    label_walk = LabelWalk(labelled, GRAPH, MACHINE, question, lambda label: label < 100)
+    return Methods.of([*bound(question).every, RangeWalk(ranged, GRAPH, MACHINE, question), label_walk])
 
 
 def with_terms(matching: int, **terms: object) -> Plan:
@@ -219,7 +210,7 @@ def with_terms(matching: int, **terms: object) -> Plan:
 
 def test_walk_past_the_filter_is_as_wide_as_it_takes_to_meet_enough_rows_that_pass() -> None:
     question = Question(10)
-    methods = (Scan(MACHINE), PostWalk("h", GRAPH, MACHINE, question))
+    methods = Methods.of([Scan(MACHINE), PostWalk("h", GRAPH, MACHINE, question)])
     for density, wide in ((1 / 2, 128), (1 / 16, 1024)):
         seen = Situation(question, MILLION, MILLION // 16, MILLION, density)
         plan = make_plan(seen, methods)
@@ -255,7 +246,8 @@ def test_values_with_overlays_are_walked_in_them() -> None:
 def test_density_is_looked_for_only_where_a_walk_might_win() -> None:
     def wanted(matching: int, **asked: object) -> Method | None:
         question = Question(10, **asked)  # type: ignore[arg-type]
-        return wants_density(Situation(question, MILLION, matching, MILLION), bound(question))
+        seen, methods = Situation(question, MILLION, matching, MILLION), bound(question)
+        return wants_density(seen, methods, quoted(seen, methods))
 
     assert wanted(MILLION) is None
     assert wanted(20) is None
@@ -286,7 +278,7 @@ def test_every_plan_is_runnable_and_bounded(seen: Situation, curve: RecallCurve 
     methods = bound(seen.question, Graph(16, seen.slots, curve))
     plan = make_plan(seen, methods)
     strategy = seen.question.strategy
-    assert plan.method in methods
+    assert plan.method in methods.every
     assert plan.finish.is_scan
     assert plan == make_plan(seen, methods)
     assert strategy in ("auto", plan.method.strategy)

@@ -15,7 +15,6 @@ import vdb
 from vdb.query.condition import Is, Negation
 from vdb.query.parse import parse_predicate
 from vdb.query.resolve import BY_BOTH, BY_DUCKDB, BY_INDEXES, Resolver
-from vdb.types import Predicate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +120,7 @@ def check(db: vdb.Database, text: str, params: object = None) -> set[str]:
         (False, f"NOT ({predicate.sql})", Negation(predicate.condition)),
         (None, f"({predicate.sql}) IS NULL", Is(predicate.condition, None)),
     ):
-        form = Predicate(sql, predicate.parameters, predicate.columns, condition)
+        form = predicate._replace(sql=sql, condition=condition)
         found = Resolver(db.store, db.attributes).resolve(form, state)
         expected = sorted(slot for slot, truth in truths if truth is wanted)
         assert found.rows.to_slots().tolist() == expected, (form, params, found.how)

@@ -66,6 +66,7 @@ def test_answers_are_kept_until_the_table_changes(db: vdb.Database) -> None:
     assert ask("f64 > ? AND t ILIKE '%a%'", [0.5]).how == BY_BOTH
     assert ask("f64 > ?", [-0.0]).how == ask("f64 > ?", [0.0]).how == BY_INDEXES
     db.create_table("other", {"id": "BIGINT PRIMARY KEY", "e": "FLOAT[2]"}).add({"id": [1], "e": [[0, 1]]})
+    assert ask("f64 > ?", [0.0]).how == BY_INDEXES, "what costs little is kept when it is asked for again"
     assert ask("f64 > ?", [0.0]).how == BY_CACHE
     db.drop_table("other")
     db.table("t").update({"i8": 4}, "id = 1")
@@ -77,11 +78,11 @@ def test_terms_are_what_the_top_level_demands_of_columns(db: vdb.Database) -> No
     assert found.whole
     (span,) = found.ranges
     assert (span.column, span.low, span.high) == ("i32", 0, 6)
-    assert span.count == len(by_duckdb(db, "i32 BETWEEN 0 AND 6"))
+    assert span.rows == len(by_duckdb(db, "i32 BETWEEN 0 AND 6"))
     (label,) = found.labels
     column = db.attributes.column(db.store.state.table("t"), "tags")
     assert (label.column, label.label_ids, label.any) == ("tags", (column.label_of("a"),), True)
-    assert label.count == len(by_duckdb(db, "list_contains(tags, 'a')"))
+    assert label.rows == len(by_duckdb(db, "list_contains(tags, 'a')"))
     every = resolved(db, "tags @> ['a', 'b'] AND ok IS NOT NULL")
     assert not every.whole
     assert every.labels[0].any is False

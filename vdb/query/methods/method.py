@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vdb.query.answer import Answer, Queries
     from vdb.query.nearest import Search
     from vdb.query.plan import Effort, Situation
@@ -28,10 +30,13 @@ class Method(ABC):
         The index it uses, empty for the vectors alone.
     unusable : str
         Why no search can use it; empty where one can.
+    least : float
+        Nanoseconds that no search of sparse rows by it takes less than: where another method does, it is not priced.
     is_scan, exact : bool
         Whether it looks at every allowed row, and whether it finds the true neighbours.
     looks_near : bool
-        Whether it goes by how dense the matching rows are near the query, or begins at some of them.
+        Whether it goes by how dense the matching rows are near the query, or begins at some of them, where they are
+        sparse.
     """
 
     strategy: ClassVar[str]
@@ -42,6 +47,7 @@ class Method(ABC):
     def __init__(self, index: str, unusable: str = "") -> None:
         self.index = index
         self.unusable = unusable
+        self.least = 0.0
 
     def refusal(self, seen: Situation) -> str:  # noqa: ARG002
         """Why it cannot serve this search; empty where it can."""
@@ -49,15 +55,14 @@ class Method(ABC):
 
     @abstractmethod
     def cost(self, seen: Situation) -> float:
-        """Nanoseconds a query is expected to take, `IMPOSSIBLE` where only the caller may choose it."""
+        """Nanoseconds a query is expected to take where the method is not unusable.
+
+        `IMPOSSIBLE` where it cannot serve this search, or only the caller may choose it.
+        """
 
     @abstractmethod
     def effort(self, seen: Situation) -> Effort:
         """How hard to try, without a budget."""
-
-    def best_case(self, seen: Situation) -> float:
-        """What it would cost if all rows near the query matched: no less, wherever they are."""
-        return self.cost(seen)
 
     def steps_within(self, nanoseconds: float, seen: Situation) -> int:  # noqa: ARG002
         """Rows a walk may look at in that time, 0 for no bound: a scan looks at every row."""
@@ -73,3 +78,34 @@ class Method(ABC):
 
     def __str__(self) -> str:
         return f"{self.strategy} {self.index}" if self.index else self.strategy
+
+
+class Methods(NamedTuple):
+    """The methods that might answer one question, an exact scan among them: all, and the usable by how they are priced.
+
+    Attributes
+    ----------
+    scans : tuple of Method
+        What looks at every allowed row, and may finish what others leave short.
+    others : tuple of Method
+        Those that go by the number of rows alone.
+    near : tuple of Method
+        Those that go by how dense the matching rows are near the query, the one that may cost least first.
+    """
+
+    every: tuple[Method, ...]
+    scans: tuple[Method, ...]
+    others: tuple[Method, ...]
+    near: tuple[Method, ...]
+
+    @classmethod
+    def of(cls, methods: Iterable[Method]) -> Methods:
+        """Methods in the order of the indexes."""
+        every = tuple(methods)
+        usable = [method for method in every if not method.unusable]
+        return cls(
+            every,
+            tuple(method for method in usable if method.is_scan),
+            tuple(method for method in usable if not method.is_scan and not method.looks_near),
+            tuple(sorted((method for method in usable if method.looks_near), key=lambda method: method.least)),
+        )

@@ -68,7 +68,7 @@ def plain_effort(graph: Graph, question: Question, k: int) -> int | None:
 
 
 class PlainEffort:
-    """`plain_effort` of one graph for one question, worked out once for each number of rows to return.
+    """`plain_effort` of one graph for one question, found once for each number of rows to return.
 
     A search of all rows for which nothing is asked takes the default as it is documented; under a predicate the curve
     may ask for more.
@@ -80,9 +80,14 @@ class PlainEffort:
 
     def __call__(self, seen: Situation) -> int:
         """At least the rows to return, also where no recall is promised."""
-        k = max(seen.returned, 1)
-        if seen.matching == seen.rows and self._question.recall is None and self._question.ef_search is None:
+        question = self._question
+        k = max(min(question.k, seen.matching), 1)
+        if seen.matching == seen.rows and question.recall is None and question.ef_search is None:
             return max(EF_SEARCH.default, k)
+        return self.of(k)
+
+    def of(self, k: int) -> int:
+        """That of searches of some of the rows that return k."""
         known = self._known.get(k)
         if known is None:
             known = self._known[k] = plain_effort(self._graph, self._question, k) or k

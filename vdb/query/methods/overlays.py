@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from vdb.index.recall import widened
 from vdb.query.methods.method import IMPOSSIBLE
@@ -15,6 +15,7 @@ from vdb.query.plan import Effort
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vdb import _core
     from vdb.index.machine import Machine
     from vdb.query.answer import Found
     from vdb.query.nearest import Search
@@ -34,7 +35,10 @@ class Overlay(NamedTuple):
     codes: str | None
 
 
-class OverlayWalk(Walk):
+T = TypeVar("T", "RangeTerm", "LabelTerm")
+
+
+class OverlayWalk(Walk, Generic[T]):
     """A walk among the rows of one term of the predicate; what else it says is a filter on the way."""
 
     def __init__(
@@ -46,12 +50,29 @@ class OverlayWalk(Walk):
         self._plain_ef = PlainEffort(graph, question)
 
     @abstractmethod
-    def term_count(self, seen: Situation) -> int:
-        """Rows of the term it would walk among, 0 where there is none."""
+    def terms(self, seen: Situation) -> tuple[T, ...]:
+        """The terms of the predicate of its kind, of any column."""
+
+    @abstractmethod
+    def among(self, term: T) -> tuple[Any, ...]:
+        """What the core knows the rows of a term by; empty where it cannot walk among them."""
+
+    @abstractmethod
+    def graph_of(self, search: Search) -> Any:
+        """The index in the core."""
 
     @abstractmethod
     def why_no_term(self, seen: Situation) -> str:
         """Why the predicate has no term for it; empty where it has."""
+
+    def term(self, seen: Situation) -> T | None:
+        """The term with the fewest rows that it can walk among."""
+        attribute = self._overlay.attribute
+        found = None
+        for term in self.terms(seen):
+            if term.column == attribute and (found is None or term.rows < found.rows) and self.among(term):
+                found = term
+        return found
 
     def refusal(self, seen: Situation) -> str:
         """Why it cannot serve this search; empty where it can."""
@@ -59,73 +80,82 @@ class OverlayWalk(Walk):
 
     def cost(self, seen: Situation) -> float:
         """A walk among the rows of the term, wider where the rest of the predicate lets few of them pass."""
-        count = self.term_count(seen)
-        if seen.matching < _LEAST_SHARE * count:
+        term = self.term(seen)
+        if term is None or seen.matching < _LEAST_SHARE * term.rows:
             return IMPOSSIBLE
-        return self._machine.call + self._machine.filtered_step * self._steps(seen)
+        pool = widened(self._plain_ef(seen), term.rows, seen.matching)
+        return self._machine.call + self._machine.filtered_step * self._steps(term.rows, pool)
 
     def effort(self, seen: Situation) -> Effort:
         """Of the curve of the graph over all rows."""
         ef = self._plain_ef(seen)
-        return Effort(ef, widened(ef, self.term_count(seen), seen.matching))
+        return Effort(ef, widened(ef, self._count(seen), seen.matching))
 
     def steps_within(self, nanoseconds: float, seen: Situation) -> int:
         """At the pace of a walk under a filter."""
-        return max(math.ceil(nanoseconds / self._machine.filtered_step), self.effort(seen).ef)
+        return max(math.ceil(nanoseconds / self._machine.filtered_step), self._plain_ef(seen))
 
     def is_guess(self, seen: Situation) -> bool:
         """Where the rest of the predicate may keep its rows away from the query."""
-        return 2 * seen.matching < self.term_count(seen)
-
-    def _steps(self, seen: Situation) -> float:
-        count = self.term_count(seen)
-        return walk_steps(Graph(self._overlay.M, count), self.effort(seen).pool)
-
-
-class RangeWalk(OverlayWalk):
-    """A walk of a range graph between two keys."""
-
-    strategy = "range"
-
-    def term_count(self, seen: Situation) -> int:
-        """Rows between the keys."""
-        term = self._term(seen)
-        return 0 if term is None else term.count
-
-    def why_no_term(self, seen: Situation) -> str:
-        """Where no range of the column has to hold."""
-        found = self._term(seen) is not None
-        return "" if found else f"the predicate demands no range of {self._overlay.attribute}"
+        return 2 * seen.matching < self._count(seen)
 
     def walked(self, search: Search, effort: Effort, k: int, limit: int) -> Found:
-        """By the core, in the layers of the range."""
-        term = self._term(search.plan.situation)
+        """By the core, among the rows of the term."""
+        term = self.term(search.plan.situation)
         assert term is not None
-        return search.indexes.range_graph(self.index).search(
+        codes = self._overlay.codes
+        found: Found = self.graph_of(search).search(
             search.view,
             search.queries,
             k,
             max(effort.ef, k),
-            term.low,
-            term.high,
+            *self.among(term),
             allowed=search.allowed,
             pool=effort.pool,
             budget=effort.budget,
             limit=limit,
             threads=search.threads,
-            codes=None if self._overlay.codes is None else search.indexes.graph(self._overlay.codes),
+            codes=None if codes is None else search.indexes.graph(codes),
         )
+        return found
 
     def covered(self, search: Search) -> int:
         """Slots of the index."""
-        return search.indexes.range_graph(self.index).covered
+        covered: int = self.graph_of(search).covered
+        return covered
 
-    def _term(self, seen: Situation) -> RangeTerm | None:
-        terms = [term for term in seen.ranges if term.column == self._overlay.attribute]
-        return min(terms, key=lambda term: term.count, default=None)
+    def _count(self, seen: Situation) -> int:
+        term = self.term(seen)
+        return 0 if term is None else term.rows
+
+    def _steps(self, rows: int, pool: int) -> float:
+        return walk_steps(Graph(self._overlay.M, rows), pool)
 
 
-class LabelWalk(OverlayWalk):
+class RangeWalk(OverlayWalk["RangeTerm"]):
+    """A walk of a range graph between two keys."""
+
+    strategy = "range"
+
+    def terms(self, seen: Situation) -> tuple[RangeTerm, ...]:
+        """Ranges of columns."""
+        return seen.ranges
+
+    def among(self, term: RangeTerm) -> tuple[int, int]:
+        """The keys."""
+        return term.low, term.high
+
+    def graph_of(self, search: Search) -> _core.RangeGraph:
+        """The layers of the column."""
+        return search.indexes.range_graph(self.index)
+
+    def why_no_term(self, seen: Situation) -> str:
+        """Where no range of the column has to hold."""
+        found = self.term(seen) is not None
+        return "" if found else f"the predicate demands no range of {self._overlay.attribute}"
+
+
+class LabelWalk(OverlayWalk["LabelTerm"]):
     """A walk of the overlays of one value, or of a few of which a row has one.
 
     Parameters
@@ -143,49 +173,27 @@ class LabelWalk(OverlayWalk):
         super().__init__(overlay, graph, machine, question, unusable)
         self._has = has or (lambda _: False)
 
-    def term_count(self, seen: Situation) -> int:
-        """Rows with the values."""
-        term = self._term(seen)
-        return 0 if term is None else term.count
+    def terms(self, seen: Situation) -> tuple[LabelTerm, ...]:
+        """Values of columns."""
+        return seen.labels
+
+    def among(self, term: LabelTerm) -> tuple[list[int]] | tuple[()]:
+        """The overlays to walk: all of a union, one of values that must all be there."""
+        known = [label for label in term.label_ids if self._has(label)]
+        if not term.any:
+            known = known[:1]
+        elif len(known) < len(term.label_ids) or len(known) > _MOST_LABELS:
+            known = []
+        return (known,) if known else ()
+
+    def graph_of(self, search: Search) -> _core.LabelGraph:
+        """The overlays of the column."""
+        return search.indexes.label_graph(self.index)
 
     def why_no_term(self, seen: Situation) -> str:
         """Where the values are none of the column's, too many, or too rare to have overlays."""
         attribute = self._overlay.attribute
         if not any(term.column == attribute for term in seen.labels):
             return f"the predicate demands no value of {attribute}"
-        found = self._term(seen) is not None
+        found = self.term(seen) is not None
         return "" if found else f"not all of the values of {attribute}, or more than {_MOST_LABELS}, have overlays"
-
-    def walked(self, search: Search, effort: Effort, k: int, limit: int) -> Found:
-        """By the core, in the overlays of the values."""
-        term = self._term(search.plan.situation)
-        assert term is not None
-        return search.indexes.label_graph(self.index).search(
-            search.view,
-            search.queries,
-            k,
-            max(effort.ef, k),
-            self._walkable(term),
-            allowed=search.allowed,
-            pool=effort.pool,
-            budget=effort.budget,
-            limit=limit,
-            threads=search.threads,
-            codes=None if self._overlay.codes is None else search.indexes.graph(self._overlay.codes),
-        )
-
-    def covered(self, search: Search) -> int:
-        """Slots of the index."""
-        return search.indexes.label_graph(self.index).covered
-
-    def _term(self, seen: Situation) -> LabelTerm | None:
-        """The rarest term that the overlays can serve."""
-        terms = [t for t in seen.labels if t.column == self._overlay.attribute and self._walkable(t)]
-        return min(terms, key=lambda term: term.count, default=None)
-
-    def _walkable(self, term: LabelTerm) -> list[int]:
-        """The overlays to walk: all of a union, one of values that must all be there; empty where that cannot be."""
-        known = [label for label in term.label_ids if self._has(label)]
-        if not term.any:
-            return known[:1]
-        return known if len(known) == len(term.label_ids) <= _MOST_LABELS else []

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 PLAIN: Final = "plain"
 TESTS_PER_STEP: Final = 16  # bits of the filter that count as a row looked at in a budget: kTestsPerStep of the core
-_ALL: Final = 0.9  # of the rows: where more pass, the few that do not are walked through
 
 
 class Walk(Method):
@@ -70,6 +69,7 @@ class GraphWalk(Walk):
         self._graph, self._machine = graph, machine
         self._plain_ef = PlainEffort(graph, question)
         self._filtered = FilteredWork(graph, question)
+        self.least = self._least(question)
 
     def cost(self, seen: Situation) -> float:
         """By the rows the walk is expected to look at, near the query where that is known."""
@@ -78,14 +78,7 @@ class GraphWalk(Walk):
             wide = widened(ef, self._graph.nodes, seen.matching)
             return self._machine.call + self._machine.step * walk_steps(self._graph, wide)
         work = self._filtered.at(_density(seen), seen.selectivity)
-        return IMPOSSIBLE if work is None else self._filtered_cost(work)
-
-    def best_case(self, seen: Situation) -> float:
-        """The walk where every row near the query passes."""
-        if _passes(seen):
-            return self.cost(seen)
-        work = self._filtered.dense
-        return IMPOSSIBLE if work is None else self._filtered_cost(work)
+        return IMPOSSIBLE if work is None else max(self._filtered_cost(work), self.least)
 
     def effort(self, seen: Situation) -> Effort:
         """Of the curve at that density, as close as it comes where the walk is forced."""
@@ -129,6 +122,11 @@ class GraphWalk(Walk):
         """Slots of the graph; another thread may extend it meanwhile."""
         return search.indexes.graph(self.index).covered
 
+    def _least(self, question: Question) -> float:  # noqa: ARG002
+        """Where every row near the query passes."""
+        work = self._filtered.dense
+        return IMPOSSIBLE if work is None else self._filtered_cost(work)
+
     def _filtered_cost(self, work: Work) -> float:
         machine = self._machine
         return machine.call + machine.seeds + work.steps * machine.filtered_step + work.tests * machine.test
@@ -164,12 +162,13 @@ class PostWalk(GraphWalk):
         wide = self._to_meet(seen)
         if wide > self._graph.nodes:
             return IMPOSSIBLE
-        return self._machine.call + self._machine.seeds + self._machine.step * walk_steps(self._graph, wide)
+        found = self._machine.call + self._machine.seeds + self._machine.step * walk_steps(self._graph, wide)
+        return max(found, self.least)
 
-    def best_case(self, seen: Situation) -> float:
+    def _least(self, question: Question) -> float:
         """An unfiltered walk."""
         machine = self._machine
-        return machine.call + machine.seeds + machine.step * walk_steps(self._graph, self._plain_ef(seen))
+        return machine.call + machine.seeds + machine.step * walk_steps(self._graph, self._plain_ef.of(question.k))
 
     def effort(self, seen: Situation) -> Effort:
         """As wide as should do; the core widens it as it must."""
@@ -186,7 +185,7 @@ class PostWalk(GraphWalk):
 
 
 def _passes(seen: Situation) -> bool:
-    return seen.matching >= _ALL * seen.rows
+    return not seen.is_sparse
 
 
 def _density(seen: Situation) -> float:
