@@ -89,6 +89,7 @@ bench-smoke: $(VENV)/dev.stamp ## Every peer on a tiny set: shows that the bench
 	$(BIN)/python bench/run.py smoke --out build/bench-smoke.json $(ARGS)
 	$(BIN)/python bench/run.py filtered_smoke --fresh --out build/bench-filtered-smoke.json $(ARGS)
 	$(BIN)/python bench/report.py build/bench-filtered-smoke.json --page > /dev/null
+	$(BIN)/python bench/run.py ivf_smoke --fresh --out build/bench-ivf-smoke.json $(ARGS)
 
 bench: $(VENV)/dev.stamp ## The comparison with the peers on the real set (half an hour)
 	$(BIN)/python bench/run.py workloads/hnsw_100k.toml $(ARGS)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bench.datasets import ARXIV_QUERIES, Dataset, arxiv, unit_rows
+from bench.datasets import ARXIV_DIM, ARXIV_QUERIES, Dataset, arxiv, unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,16 +38,25 @@ def grown(rows: int | None = None, queries: int | None = None, seed: int = GROWN
 
 def draw(rows: int, seed: int = GROWN_SEED) -> tuple[FloatMatrix, Rows]:
     """(rows, dim) float32 vectors of unit length, read-only, and the papers whose attributes they have, (rows,)."""
-    base = arxiv().vectors
-    clusters = Clusters.fit(base, seed)
-    vectors = np.empty((rows, base.shape[1]), dtype=np.float32)
+    vectors = np.empty((rows, ARXIV_DIM), dtype=np.float32)
     papers = np.empty(rows, dtype=np.int64)
-    for begin in range(0, rows, CHUNK_ROWS):
-        part, sources = clusters.draw(base, np.random.default_rng([seed, begin]))
-        count = min(CHUNK_ROWS, rows - begin)
-        vectors[begin : begin + count], papers[begin : begin + count] = part[:count], sources[:count]
+    begin = 0
+    for part, sources in chunks(rows, seed):
+        end = begin + len(part)
+        vectors[begin:end], papers[begin:end] = part, sources
+        begin = end
     vectors.flags.writeable = False
     return vectors, papers
+
+
+def chunks(rows: int, seed: int = GROWN_SEED, first: int = 0) -> Iterator[tuple[FloatMatrix, Rows]]:
+    """The same from row `first` on, a multiple of `CHUNK_ROWS`, at most so many at a time."""
+    base = arxiv().vectors
+    clusters = Clusters.fit(base, seed)
+    for begin in range(first, rows, CHUNK_ROWS):
+        part, sources = clusters.draw(base, np.random.default_rng([seed, begin]))
+        count = min(CHUNK_ROWS, rows - begin)
+        yield part[:count], sources[:count]
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,11 @@ def arxiv() -> datasets.Dataset:
 @pytest.fixture(autouse=True, scope="session")
 def pinned_machine() -> Iterator[None]:
     """Plans by what machines are expected to take, not by what this one does: the same plans everywhere."""
-    from vdb.index import machine
+    from vdb.index import machine, pace
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine, "measured", lambda timed, guess: guess)
+        patch.setattr(pace, "measured_pace", lambda timed, guess: guess)
         yield
 
 

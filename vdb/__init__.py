@@ -30,6 +30,7 @@ from vdb.errors import (
 )
 from vdb.index.acorn import ACORN
 from vdb.index.info import IndexInfo
+from vdb.index.ivf_spec import IVFPQ, IVFRaBitQ
 from vdb.index.label_spec import Label
 from vdb.index.range_spec import Range
 from vdb.index.recall import RecallCurve
@@ -45,6 +46,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ACORN",
     "HNSW",
+    "IVFPQ",
     "AlreadyExists",
     "Attribute",
     "Cancelled",
@@ -58,6 +60,7 @@ __all__ = [
     "Flat",
     "FormatVersionError",
     "Hits",
+    "IVFRaBitQ",
     "IndexInfo",
     "InvalidArgument",
     "InvalidState",

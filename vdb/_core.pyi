@@ -50,6 +50,8 @@ class RowSet:
     def size(self) -> int: ...
     def __len__(self) -> int: ...
     def __contains__(self, slot: int) -> bool: ...
+    def holds(self, slots: _U32) -> npt.NDArray[np.bool_]:
+        """Whether each of some slots is in the set, (n,)."""
     def __eq__(self, other: object) -> bool: ...
     def __and__(self, other: RowSet) -> RowSet: ...
     def __or__(self, other: RowSet) -> RowSet: ...
@@ -92,6 +94,9 @@ class SearchStats:
         """Of the estimates, those by all bits of a code for rows that its signs had left among the nearest."""
     @property
     def hops(self) -> int: ...
+    @property
+    def lists(self) -> int:
+        """Lists of an inverted file that were read."""
     @property
     def tests(self) -> int:
         """Slots that walks looked up in a row set."""
@@ -290,7 +295,10 @@ class Hnsw:
 
         The file may be removed or replaced afterwards, but never changed in place while the result lives.
         """
-    def save(self, path: str, identity: bytes) -> int:
+    @staticmethod
+    def load_with_cells(path: str) -> tuple[Hnsw, Cells | None]:
+        """`load`, and the cells that were saved with the graph, None where none were."""
+    def save(self, path: str, identity: bytes, cells: Cells | None = None) -> int:
         """Write and flush a snapshot; returns its length in bytes. `identity` is stored and returned by load."""
     @property
     def identity(self) -> bytes: ...
@@ -443,6 +451,8 @@ class Cells:
 
         Cancelled or KeyboardInterrupt leaves the cells as they were.
         """
+    def renumbered(self, new_slot_of: _U32) -> Cells:
+        """The same cells under other slots: one for each covered slot, rising, ABSENT_SLOT where it is no more."""
     def population(self, allowed: RowSet) -> Population:
         """The rows of `allowed` by cell, as placed now; no cost where one row in 64 or more is allowed."""
     @property
@@ -452,6 +462,141 @@ class Cells:
         """Cells; 0 before there was a row to place."""
     @property
     def memory_bytes(self) -> int: ...
+
+@final
+class Ivf:
+    """Inverted file (Jegou, Douze and Schmid, TPAMI 2011): rows in lists by nearest centroid, as codes of residuals.
+
+    A search reads the codes of the lists nearest to a query and measures on the vectors what they leave in doubt.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        metric: str,
+        codes: str,
+        nlist: int = 0,
+        m: int = 0,
+        nbits: int = 4,
+        opq: bool = False,
+        bits: int = 1,
+        seed: int = 42,
+    ) -> None:
+        """`codes` is "pq" (`m`, `nbits`, `opq`) or "rabitq" (`bits`, 1 to 8); the options of the other are ignored.
+
+        `nlist` is the number of lists of the first training, up to 65,535; 0: about four for each root of the rows.
+        Lists that double are split, so there may be more later. `m` is the number of sub-quantisers, up to dim; 0: one
+        for four dimensions of 4 bits or eight of 8 bits. A dim that is no multiple of m is padded with zeros. `nbits`
+        is 4, read in registers (Andre et al., VLDB 2015), or 8, read from tables. `opq` rotates first (Ge et al., CVPR
+        2013) and is of up to 1,024 dimensions.
+
+        InvalidArgument where an option is out of range, and for the metric custom.
+        """
+    @staticmethod
+    def load(path: str) -> Ivf:
+        """Map a snapshot; Corrupted or FormatVersionError where any byte is not as saved.
+
+        The file may be removed or replaced afterwards, but never changed in place while the result lives.
+        """
+    def save(self, path: str, identity: bytes) -> int:
+        """Write and flush a snapshot; returns its length in bytes. `identity` is stored and returned by load."""
+    @property
+    def identity(self) -> bytes: ...
+    def extend(
+        self,
+        view: VectorView,
+        rows: RowSet | None = None,
+        threads: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Put the allowed slots in [covered, view.n) into lists; `covered` becomes view.n. Safe beside searches.
+
+        Trains first on a sample of the allowed slots where it never did, with fewer lists where there are fewer rows.
+        Later calls append, and split lists that hold more than twice what they should. Where the new rows lie so far
+        from the centroids that `drift` exceeds 1.25, or there are four times the rows of the training, it trains anew
+        and places the allowed slots again: dead rows are then gone.
+
+        The same seed and calls give the same lists for any number of threads. Cancelled or KeyboardInterrupt leaves
+        the index as it was. Vectors are read in order, once: a view of a mapped file may be larger than memory.
+        """
+    def repair(self, view: VectorView, alive: RowSet, steps: int | None = None, threads: int = 0) -> bool:
+        """Take the rows that are not `alive` out of their lists; True where none is left.
+
+        `steps` is about how many rows a call looks at (None: all that are left); the next call goes on. Safe beside
+        searches: one over an older state may miss rows that died since. A view of fewer rows than are covered does
+        nothing and returns False. Cancelled or KeyboardInterrupt leaves a valid index; the next call goes on.
+        """
+    def renumbered(self, new_slot_of: _U32, slots: int) -> Ivf:
+        """The same lists under other slot numbers below `slots`, rising with the slot; ABSENT_SLOT drops a row."""
+    def search(
+        self,
+        view: VectorView,
+        queries: _Stored,
+        k: int,
+        nprobe: int,
+        allowed: RowSet | None = None,
+        pool: int = 0,
+        limit: int | None = None,
+        threads: int = 1,
+    ) -> tuple[_U32, _F32, SearchStats]:
+        """Approximate top k among the allowed slots, as `scan` returns them; min(k, matching rows) of them always.
+
+        Reads the `nprobe` lists (at least 1; more than there are: all) nearest to each query, and more of them, next
+        nearest first, until they held 4 (k + 1) allowed rows, or k + 1 where all are allowed. Lists without an allowed
+        row do not count. With nprobe from `nlist` on and a `pool` of all rows the answer is exact.
+
+        Distances are exact: `pool` rows (at least k + 1 is used), the most promising by code, are measured on the
+        vectors. 0: as many as the bounds of the codes ask for, which widen with the share of the lists that is read.
+
+        Rows that are not covered, or not below `limit` (default: all covered ones), are not searched. `stats.lists`
+        counts lists read, `estimates` codes, `refined` those read with all their bits after their signs, and
+        `distances` rows measured.
+        """
+    def list_sizes(self) -> _U32:
+        """(nlist,) rows of each list, dead ones among them."""
+    @property
+    def covered(self) -> int: ...
+    @property
+    def size(self) -> int:
+        """Rows in the lists, dead ones among them."""
+    @property
+    def dim(self) -> int: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def codes(self) -> str:
+        """The kind: pq or rabitq."""
+    @property
+    def nlist(self) -> int:
+        """Lists there are; 0 before there was a row to train on."""
+    @property
+    def m(self) -> int:
+        """Sub-quantisers of pq; 0 with rabitq."""
+    @property
+    def nbits(self) -> int:
+        """Bits of a sub-quantiser; 0 with rabitq."""
+    @property
+    def opq(self) -> bool: ...
+    @property
+    def bits(self) -> int:
+        """Bits of a dimension; 0 with pq."""
+    @property
+    def drift(self) -> float:
+        """Mean squared distance to their centroids of the rows that came since the training, by that of its sample.
+
+        1.0 for rows like those it was trained on, and where none came since.
+        """
+    @property
+    def trained_on(self) -> int:
+        """Rows there were when the centroids were found."""
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of a row: code, factors and slot; 0 before the first extend."""
+    @property
+    def memory_bytes(self) -> int:
+        """Of the lists, with the room to grow, the centroids and the codec. A mapped snapshot counts whole."""
+    def check(self) -> None:
+        """Verify every invariant; Corrupted names the first broken one."""
 
 @final
 class RangeGraph:
@@ -477,16 +622,22 @@ class RangeGraph:
         rows: RowSet | None,
         threads: int,
         progress: Callable[[int, int], None] | None,
+        slots: _U32,
         keys: _I64,
         codes: Hnsw | None = None,
-    ) -> None:
+        whole: bool = False,
+    ) -> int:
         """Insert the rows that are not in the graph, and again those whose key has changed; `covered` becomes view.n.
 
-        `keys` is (view.n,) int64, read for the slots in `rows` (None: all). Rows that are in the graph and no longer in
-        `rows` stay, as waypoints. Walks read the codes of `codes`, a graph of the same column and metric, where they
-        cover the view. Safe beside searches.
+        slots[i], each once, has keys[i]: those that are new and those that may have another key, read where they are in
+        `rows` (None: all). Rows that are in the graph and no longer in `rows` stay, as waypoints. Walks read the codes
+        of `codes`, a graph of the same column and metric, where they cover the view. Safe beside searches.
 
-        Cancelled or KeyboardInterrupt leaves a valid graph that covers what it did; the next call goes on.
+        With `whole` the slots are all that have a key, and keys may be others for the same order: only rows whose place
+        in it has changed are linked anew. Returns how many rows were linked.
+
+        Cancelled or KeyboardInterrupt leaves a valid graph that covers what it did; the next call, given the same slots
+        again, goes on. InvalidArgument where a slot is given twice or there is not a key for each.
         """
     def search(
         self,
@@ -552,8 +703,9 @@ class LabelGraph:
     def load(path: str) -> LabelGraph:
         """Map a snapshot; Corrupted or FormatVersionError where any byte is not as saved.
 
-        Labels may be numbered anew since it was saved: extend it before it is searched. It finds out by the slots of
-        an overlay which label that is now. The file may be removed or replaced afterwards, but never changed in place.
+        Labels may be numbered anew since it was saved: extend it, with all of them, before it is searched. It finds out
+        by the slots of an overlay which label that is now. The file may be removed or replaced afterwards, but never
+        changed in place.
         """
     def save(self, path: str, identity: bytes) -> int:
         """Write and flush a snapshot; returns its length in bytes. `identity` is stored and returned by load."""
@@ -565,20 +717,28 @@ class LabelGraph:
         rows: RowSet | None,
         threads: int,
         progress: Callable[[int, int], None] | None,
+        slots: _U32,
         offsets: _U32 | npt.NDArray[np.uint64],
         labels: _U32,
         codes: Hnsw | None = None,
+        whole: bool = False,
+        most: int = 0,
     ) -> None:
         """Make the overlays hold the labels of all allowed slots; `covered` becomes view.n. Safe beside searches.
 
-        The labels of slot i are `labels[offsets[i]:offsets[i + 1]]`, for every slot of the view, covered or not, so
-        labels may change: slots that died or lost a label stay in its overlay, as nodes to walk through, until they
-        are more than a third of it; then it is made anew. Walks read the codes of `codes` where it has some and they
-        cover the view. `progress` counts labels of slots. The same seed and calls give the same overlays for any
-        number of threads.
+        The labels of slots[i], ascending, are `labels[offsets[i]:offsets[i + 1]]`: of slots that are new and of those
+        that may have other labels than before. Slots that died or lost a label stay in its overlay, as nodes to walk
+        through, until they are more than a third of it; then it is made anew. Walks read the codes of `codes` where it
+        has some and they cover the view. `progress` counts labels of slots. The same seed and calls give the same
+        overlays for any number of threads.
+
+        With `whole`, as in the first call after `load`, slots that are not given have no label, and labels may be
+        numbered anew. New overlays get `most` rows in all, 0: every one; the next calls go on, and a label has the
+        overlay it had, if any, until the new one is complete. Rows of this call come into what is complete at once.
 
         Cancelled or KeyboardInterrupt leaves overlays that can be searched; the next call goes on.
-        InvalidArgument where the offsets are not (view.n + 1,) and rising from 0 to the number of labels.
+        InvalidArgument where the slots do not ascend, the offsets are not (len(slots) + 1,) and rising from 0 to the
+        number of labels, or the first call after `load` is not `whole`.
         """
     def search(
         self,
@@ -609,6 +769,9 @@ class LabelGraph:
         """Labels that have an overlay, ascending."""
     @property
     def covered(self) -> int: ...
+    @property
+    def lacking(self) -> int:
+        """About how many rows new overlays still lack."""
     @property
     def size(self) -> int: ...  # nodes of all overlays
     @property

@@ -173,6 +173,7 @@ class Table:
         select: Sequence[str] | None = None,
         metric: AnyMetric | str | None = None,
         ef_search: int | None = None,
+        nprobe: int | None = None,
         recall: float | None = None,
         strategy: str = "auto",
     ) -> Hits:
@@ -197,15 +198,17 @@ class Table:
             The column's own by default. l2 is not squared, ip is the negative inner product: smaller is nearer.
             `vdb.metric` makes one of a function.
         ef_search : int, optional
-            Candidates an index keeps; more find more and take longer. 64 by default.
+            Candidates a graph keeps; more find more and take longer. 64 by default.
+        nprobe : int, optional
+            Lists of an `IVFPQ` or `IVFRaBitQ` to read; as many as find 95 of 100 neighbours by default.
         recall : float, optional
-            In place of `ef_search`: the share of the true neighbours to find on average, above 0 and at most 1. A curve
+            In place of either: the share of the true neighbours to find on average, above 0 and at most 1. A curve
             measured on the table's vectors (`list_indexes()`) gives the effort (`hits.explain()`). Where it does not
             reach that far, as at 1.0, and without an index, the scan is exact. With `where` it is an estimate.
-        strategy : {"auto", "scan", "codes", "graph", "post", "acorn", "range", "label"}
+        strategy : {"auto", "scan", "codes", "graph", "post", "acorn", "range", "label", "ivf"}
             "auto" takes the cheapest that finds 95 of 100 neighbours or more. The others force one, and raise where it
             cannot run: "scan" is exact, "codes" scans the codes of a graph, "graph" walks one among the matching rows,
-            "post" walks past the predicate, and the last three need an `ACORN`, `Range` or `Label` index.
+            "post" walks past the predicate, and the last four need an `ACORN`, `Range`, `Label` or inverted index.
 
         Returns
         -------
@@ -221,7 +224,7 @@ class Table:
         """
         state = self._state
         chosen = None if metric is None else self._database.indexes.metrics.resolve(metric)
-        options = SearchOptions(where, params, column, select, chosen, ef_search, strategy, recall)
+        options = SearchOptions(where, params, column, select, chosen, ef_search, strategy, recall, nprobe)
         return self._database.executor.search(state, make_request(state.schema, query, k, options))
 
     def measure_recall(
@@ -232,6 +235,7 @@ class Table:
         column: str | None = None,
         metric: AnyMetric | str | None = None,
         ef_search: int | None = None,
+        nprobe: int | None = None,
         recall: float | None = None,
         where: str | None = None,
         params: object = None,
@@ -245,7 +249,7 @@ class Table:
             Rows to ask for.
         queries : int, or (nq, dim) array_like
             How many to make, each a mixture of two rows, or the queries themselves: real ones tell more.
-        column, metric, ef_search, recall, where, params
+        column, metric, ef_search, nprobe, recall, where, params
             As for `search`.
         seed : int
             Of the queries that are made; the same seed and rows give the same ones.
@@ -253,7 +257,7 @@ class Table:
         Returns
         -------
         RecallReport
-            Its `recall`, the `ef_search` used, the worst query. Each query costs a scan.
+            Its `recall`, the `ef_search` or `nprobe` used, the worst query. Each query costs a scan.
 
         Raises
         ------
@@ -263,7 +267,7 @@ class Table:
         state = self._state
         chosen = choose_column(state.schema, column)
         resolved = self._database.indexes.metrics.resolve(chosen.metric if metric is None else metric)
-        options = SearchOptions(where, params, chosen.name, None, resolved, ef_search, "auto", recall)
+        options = SearchOptions(where, params, chosen.name, None, resolved, ef_search, "auto", recall, nprobe)
         if not isinstance(queries, Sized):
             count = check_option("queries", queries, SAMPLE)
             seed = check_option("seed", seed, SAMPLE_SEED)
@@ -289,10 +293,10 @@ class Table:
         ----------
         column : str, optional
             Needed where the table has several vector columns, and for an attribute.
-        spec : HNSW, ACORN, Flat, Range, Label or Attribute, optional
+        spec : HNSW, ACORN, Flat, Range, Label, IVFPQ, IVFRaBitQ or Attribute, optional
             `HNSW()` by default.
         name : str, optional
-            `<table>_<column>_<kind>` by default.
+            `<table>_<column>_<kind>` by default, of a Range or Label `<table>_<column>_<attribute>_<kind>`.
         progress : callable, optional
             Called with rows done and rows in all.
         """

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.filtered.predicate import Between, Contains, Equal, Every, Predicate, Some, Substring, Without
+from bench.filtered.predicate import (
+    EVERYTHING,
+    Between,
+    Contains,
+    Equal,
+    Every,
+    Predicate,
+    Some,
+    Substring,
+    Without,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +129,7 @@ class Cell:
 CELLS = {
     cell.name: cell
     for cell in (
+        Cell("all", "every row", lambda _: EVERYTHING),
         Cell("em", "EM: number of sub-categories", _em),
         Cell("r", "R: update date between those of two rows", _r),
         Cell("emis", "EMIS: main category", _emis),

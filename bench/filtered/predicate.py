@@ -73,6 +73,10 @@ class Some:
     parts: tuple[Predicate, ...]
 
 
+# What every row satisfies, and how it is said: a peer may be asked without a filter then.
+EVERYTHING = Every(())
+NO_FILTER = "TRUE"
+
 Predicate: TypeAlias = "Equal | Between | Contains | Substring | Without | Every | Some"
 
 
@@ -95,7 +99,7 @@ class Dialect:
         """Write a predicate down; `literal` writes its values, in the order of the text."""
         if isinstance(predicate, Every | Some):
             word = " AND " if isinstance(predicate, Every) else " OR "
-            return word.join(self._bracketed(part, literal) for part in predicate.parts)
+            return word.join(self._bracketed(part, literal) for part in predicate.parts) or NO_FILTER
         if isinstance(predicate, Equal):
             return f"{predicate.column} = {literal(predicate.value)}"
         if isinstance(predicate, Between):

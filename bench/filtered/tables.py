@@ -22,7 +22,7 @@ def sections(result: dict[str, Any]) -> Iterator[tuple[str, Table]]:
     yield "Build and memory", builds(result)
     parts = index_parts(result)
     if len(parts) > 1:
-        yield "Indexes of vdb's table", parts
+        yield "Indexes by themselves: seconds of training and encoding, bytes a row beside the vectors", parts
     yield (
         f"vdb's own choice at recall {FLOOR}: beside its best forced plan and the best peer, queries a second",
         ratios(result),

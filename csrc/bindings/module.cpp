@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, module) {
   vdb::bindings::register_cells(module);
   vdb::bindings::register_range(module);
   vdb::bindings::register_label(module);
+  vdb::bindings::register_ivf(module);
   vdb::bindings::register_testing(module);
   vdb::bindings::register_runs(module);
 }

@@ -13,6 +13,7 @@ void register_hnsw(pybind11::module_& module);
 void register_cells(pybind11::module_& module);  // after register_hnsw
 void register_range(pybind11::module_& module);
 void register_label(pybind11::module_& module);  // after register_hnsw
+void register_ivf(pybind11::module_& module);
 void register_testing(pybind11::module_& module);
 void register_runs(pybind11::module_& module);  // after register_testing
 

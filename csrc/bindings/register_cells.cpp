@@ -62,10 +62,37 @@ py::tuple seeds(const Population& population, const OwnedView& owned, QueryBatch
   return py::make_tuple(slots, density);
 }
 
+std::uint64_t save(Hnsw& graph, const std::string& path, const py::bytes& identity, const Cells* cells) {
+  const std::string_view bytes = identity;
+  const py::gil_scoped_release release;
+  const Bytes whose{reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()};
+  if (cells == nullptr) return graph.save(path, whose);
+  const Cells::Image image = cells->image();
+  return graph.save(path, whose, image.sections());
+}
+
+// A graph and the cells in its snapshot, null where it has none.
+std::pair<std::unique_ptr<Hnsw>, std::unique_ptr<Cells>> load_with_cells(const std::string& path) {
+  const Container file = Container::read(path);
+  auto graph = Hnsw::restore(file);
+  auto cells = Cells::restore(file);
+  if (cells && (cells->params().dim != graph->params().dim || cells->params().metric != graph->params().metric)) {
+    throw Corrupted({path, "cells", 0, "the dimension and the metric of the graph", "others"});
+  }
+  return {std::move(graph), std::move(cells)};
+}
+
+std::unique_ptr<Cells> renumbered(const Cells& cells, const Array<Slot>& new_slot_of) {
+  const std::span<const Slot> numbers = vector(new_slot_of, "new_slot_of");
+  const py::gil_scoped_release release;
+  return cells.renumbered(numbers);
+}
+
 }  // namespace
 
 void register_cells(py::module_& module) {
   const py::object known = module.attr("Hnsw");
+  const auto no_gil = py::call_guard<py::gil_scoped_release>();
   py::class_<Hnsw>(known).def(
       "scan",
       [](const Hnsw& graph, const OwnedView& view, const py::array& queries, std::size_t k, const RowSet* allowed,
@@ -86,10 +113,14 @@ void register_cells(py::module_& module) {
            }),
            py::arg("dim"), py::arg("metric"), py::arg("n") = 0, py::arg("seed") = 42)
       .def("extend", &extend, py::arg("view"), py::arg("rows") = py::none(), py::arg("threads") = 0)
+      .def("renumbered", &renumbered, py::arg("new_slot_of").noconvert())
       .def("population", &population, py::arg("allowed"), py::keep_alive<0, 2>())
       .def_property_readonly("covered", &Cells::covered)
       .def_property_readonly("count", &Cells::count)
       .def_property_readonly("memory_bytes", &Cells::memory_bytes);
+  py::class_<Hnsw>(known)
+      .def("save", &save, py::arg("path"), py::arg("identity"), py::arg("cells") = py::none())
+      .def_static("load_with_cells", &load_with_cells, py::arg("path"), no_gil);
 }
 
 }  // namespace vdb::bindings

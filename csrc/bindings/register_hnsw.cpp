@@ -33,12 +33,6 @@ std::unique_ptr<Hnsw> make(HnswParams params, const CodeArgs& codes, const Acorn
   return std::make_unique<Hnsw>(params);
 }
 
-std::uint64_t save(Hnsw& graph, const std::string& path, const py::bytes& identity) {
-  const std::string_view bytes = identity;
-  const py::gil_scoped_release release;
-  return graph.save(path, {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
-}
-
 py::bytes identity(const Hnsw& graph) {
   return {reinterpret_cast<const char*>(graph.identity().data()), graph.identity().size()};
 }
@@ -136,7 +130,6 @@ void register_hnsw(py::module_& module) {
            py::arg("codes") = py::none(), py::arg("bits") = 0, py::arg("packed") = false, py::arg("gamma") = 0,
            py::arg("M_beta") = 0)
       .def_static("load", &Hnsw::load, py::arg("path"), no_gil)
-      .def("save", &save, py::arg("path"), py::arg("identity"))
       .def_property_readonly("identity", &identity)
       .def("extend", &extend, py::arg("view"), py::arg("rows") = py::none(), py::arg("threads") = 0,
            py::arg("progress") = py::none())

@@ -38,20 +38,25 @@ struct ExtendArgs {
   const RowSet* rows;
   std::size_t threads;
   const py::object& progress;
+  const Array<Slot>& slots;
   const py::array& offsets;
   const Array<std::uint32_t>& labels;
   const Hnsw* codes;
+  bool whole;
+  std::size_t most;
 };
 
 void extend(LabelGraph& graph, const OwnedView& owned, const ExtendArgs& args) {
   std::vector<std::uint64_t> wide;
   const Memberships memberships{offsets_of(args.offsets, wide), vector(args.labels, "labels")};
+  const std::span<const Slot> slots = vector(args.slots, "slots");
   const CallView call(owned);
   run_interruptible([&](CancelToken& token) {
     const auto report = [&](std::size_t done, std::size_t total) {
       report_progress(args.progress, token, done, total);
     };
-    graph.extend(call.view(), {memberships, args.rows, args.threads, &token, report, codes_of(args.codes)});
+    graph.extend(call.view(), {slots, memberships, args.whole, args.rows, args.threads, &token, report,
+                               codes_of(args.codes), args.most});
   });
   call.check();
 }
@@ -105,10 +110,13 @@ void register_label(py::module_& module) {
       .def(
           "extend",
           [](LabelGraph& graph, const OwnedView& view, const RowSet* rows, std::size_t threads,
-             const py::object& progress, const py::array& offsets, const Array<std::uint32_t>& labels,
-             const Hnsw* codes) { extend(graph, view, {rows, threads, progress, offsets, labels, codes}); },
-          py::arg("view"), py::arg("rows"), py::arg("threads"), py::arg("progress"), py::arg("offsets"),
-          py::arg("labels").noconvert(), py::arg("codes") = py::none())
+             const py::object& progress, const Array<Slot>& slots, const py::array& offsets,
+             const Array<std::uint32_t>& labels, const Hnsw* codes, bool whole, std::size_t most) {
+            extend(graph, view, {rows, threads, progress, slots, offsets, labels, codes, whole, most});
+          },
+          py::arg("view"), py::arg("rows"), py::arg("threads"), py::arg("progress"), py::arg("slots").noconvert(),
+          py::arg("offsets"), py::arg("labels").noconvert(), py::arg("codes") = py::none(), py::arg("whole") = false,
+          py::arg("most") = 0)
       .def(
           "search",
           [](LabelGraph& graph, const OwnedView& view, const py::array& queries, std::size_t k, std::size_t ef,
@@ -128,6 +136,7 @@ void register_label(py::module_& module) {
       .def("count", &LabelGraph::count, py::arg("label"))
       .def_property_readonly("labels", [](LabelGraph& graph) { return to_array(graph.labels()); })
       .def_property_readonly("covered", &LabelGraph::covered)
+      .def_property_readonly("lacking", &LabelGraph::lacking)
       .def_property_readonly("size", &LabelGraph::nodes)
       .def_property_readonly("dim", [](const LabelGraph& graph) { return graph.params().dim; })
       .def_property_readonly("metric",

@@ -23,24 +23,31 @@ py::bytes identity(const RangeGraph& graph) {
   return {reinterpret_cast<const char*>(graph.identity().data()), graph.identity().size()};
 }
 
-// Every argument of RangeGraph.extend beyond the view, the keys and the codes.
+// Every argument of RangeGraph.extend beyond the view.
 struct ExtendArgs {
   const RowSet* rows;
   std::size_t threads;
   const py::object& progress;
+  const Array<Slot>& slots;
+  const Array<std::int64_t>& keys;
+  const Hnsw* codes;
+  bool whole;
 };
 
-void extend(RangeGraph& graph, const OwnedView& owned, const Array<std::int64_t>& keys, const Hnsw* codes,
-            const ExtendArgs& args) {
-  const std::span<const std::int64_t> key_of = vector(keys, "keys");
+std::size_t extend(RangeGraph& graph, const OwnedView& owned, const ExtendArgs& args) {
+  const std::span<const Slot> slots = vector(args.slots, "slots");
+  const std::span<const std::int64_t> keys = vector(args.keys, "keys");
+  std::size_t linked = 0;
   const CallView call(owned);
   run_interruptible([&](CancelToken& token) {
     const auto report = [&](std::size_t done, std::size_t total) {
       report_progress(args.progress, token, done, total);
     };
-    graph.extend(call.view(), {args.rows, key_of, codes_of(codes), args.threads, &token, report});
+    linked = graph.extend(call.view(),
+                          {args.rows, slots, keys, args.whole, codes_of(args.codes), args.threads, &token, report});
   });
   call.check();
+  return linked;
 }
 
 // Every keyword of RangeGraph.search beyond the view and the queries.
@@ -90,10 +97,10 @@ void register_range(py::module_& module) {
       .def(
           "extend",
           [](RangeGraph& graph, const OwnedView& view, const RowSet* rows, std::size_t threads,
-             const py::object& progress, const Array<std::int64_t>& keys,
-             const Hnsw* codes) { extend(graph, view, keys, codes, {rows, threads, progress}); },
-          py::arg("view"), py::arg("rows"), py::arg("threads"), py::arg("progress"), py::arg("keys"),
-          py::arg("codes") = py::none())
+             const py::object& progress, const Array<Slot>& slots, const Array<std::int64_t>& keys, const Hnsw* codes,
+             bool whole) { return extend(graph, view, {rows, threads, progress, slots, keys, codes, whole}); },
+          py::arg("view"), py::arg("rows"), py::arg("threads"), py::arg("progress"), py::arg("slots").noconvert(),
+          py::arg("keys").noconvert(), py::arg("codes") = py::none(), py::arg("whole") = false)
       .def(
           "search",
           [](RangeGraph& graph, const OwnedView& view, const py::array& queries, std::size_t k, std::size_t ef,

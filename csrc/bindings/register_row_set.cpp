@@ -19,6 +19,14 @@ Array<T> copied(std::span<const T> values) {
   return Array<T>(static_cast<py::ssize_t>(values.size()), values.data());
 }
 
+Array<bool> holds(const RowSet& set, const Array<Slot>& slots) {
+  const std::span<const Slot> asked = vector(slots, "slots");
+  Array<bool> held(slots.size());
+  bool* const out = held.mutable_data();
+  for (std::size_t i = 0; i < asked.size(); ++i) out[i] = asked[i] < set.size() && set.contains(asked[i]);
+  return held;
+}
+
 void register_sorted_slots(py::module_& module) {
   using Keys = Array<SortedSlots::Key>;
   py::class_<SortedSlots>(module, "SortedSlots")
@@ -67,6 +75,7 @@ void register_row_set(py::module_& module) {
       .def("__len__", &RowSet::count)
       .def("__contains__", [](const RowSet& set,
                               std::size_t slot) { return slot < set.size() && set.contains(static_cast<Slot>(slot)); })
+      .def("holds", &holds, py::arg("slots").noconvert())
       .def(py::self == py::self)
       .def(py::self & py::self)
       .def(py::self | py::self)

@@ -109,6 +109,7 @@ void register_vectors(py::module_& module) {
       .def_readonly("estimates", &SearchStats::estimates)
       .def_readonly("refined", &SearchStats::refined)
       .def_readonly("hops", &SearchStats::hops)
+      .def_readonly("lists", &SearchStats::lists)
       .def_readonly("tests", &SearchStats::tests)
       .def_property_readonly("unfinished", [](const SearchStats& stats) { return to_array(stats.unfinished); })
       .def_property_readonly("tied", [](const SearchStats& stats) { return to_array(stats.tied); })

@@ -87,11 +87,17 @@ ProductQuantizer ProductQuantizer::train(const TrainingRows& rows, const Product
   return {params.metric, ProductCodebook::train(turned, shape, training, nullptr), std::move(rotation), params.threads};
 }
 
-std::vector<float> ProductQuantizer::rotated(const float* row) const {
-  std::vector<float> out(row, row + dim());
-  if (!rotation_.empty()) {
-    kernels().distance_f32.inner_product.block(row, rotation_.data(), dim(), dim(), out.data());
+void ProductQuantizer::rotate(const float* row, float* out) const noexcept {
+  if (rotation_.empty()) {
+    std::copy_n(row, dim(), out);
+  } else {
+    kernels().distance_f32.inner_product.block(row, rotation_.data(), dim(), dim(), out);
   }
+}
+
+std::vector<float> ProductQuantizer::rotated(const float* row) const {
+  std::vector<float> out(dim());
+  rotate(row, out.data());
   return out;
 }
 

@@ -42,9 +42,12 @@ class ProductQuantizer {
   Metric metric() const noexcept { return metric_; }
   const ProductShape& shape() const noexcept { return codebook_.shape(); }
   std::size_t dim() const noexcept { return shape().dim; }
+  const ProductCodebook& codebook() const noexcept { return codebook_; }
   std::size_t memory_bytes() const noexcept { return (codebook_.values().size() + rotation_.size()) * sizeof(float); }
   std::size_t record_bytes() const noexcept { return shape().code_bytes() + sizeof(float); }
 
+  // Where the codebook's dimensions are: the learned rotation, or the row itself. `out` (dim,) is not `row`.
+  void rotate(const float* row, float* out) const noexcept;
   void encode(const float* row, std::uint8_t* record) const;
   void decode(const std::uint8_t* record, float* row) const;
   Query bind(const float* query) const;

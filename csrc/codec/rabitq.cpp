@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "codec/level_code.h"
 #include "core/code_packing.h"
 #include "core/dimensions.h"
 #include "core/kmeans.h"
@@ -100,15 +101,10 @@ Rabitq::Rabitq(const RabitqParams& params, std::vector<float> mean, std::vector<
   const std::span<const float> all = centroids_;
   for (std::size_t c = 0; c < n_centroids(); ++c)
     centroid_norms_.push_back(length(all.subspan(c * padded(), padded())));
-  auto left = static_cast<unsigned>(params_.bits - 1);
-  parts_[0] = {1, left, 0};
-  if (left == 0) return;
-  for (const unsigned bits : {4U, 2U, 1U}) {
-    if (left < bits) continue;
-    left -= bits;
-    parts_[n_parts_++] = {bits, left, record_bytes_};
-    record_bytes_ += packed_bytes(padded(), bits);
-  }
+  parts_[0] = {1, static_cast<unsigned>(params_.bits - 1), 0};
+  if (params_.bits == 1) return;
+  n_parts_ += level_parts(params_.bits, padded(), record_bytes_, &parts_[1]);
+  for (const Part& part : parts().subspan(1)) record_bytes_ += packed_bytes(padded(), part.bits);
   record_bytes_ += sizeof(Factors);
 }
 

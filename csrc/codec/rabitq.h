@@ -89,7 +89,6 @@ class Rabitq {
     std::vector<float> values;
     const float* centroid;
     double norm_squared;
-    double greatest;     // of the absolute values
     double centre_term;  // of the inner product with any query: <residual, centroid> + <row - mean, mean>
   };
   // A code of a residual: its products with the residual and the centroid, and its squared length.

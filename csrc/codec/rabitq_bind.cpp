@@ -6,6 +6,7 @@
 #include <limits>
 #include <numbers>
 
+#include "codec/query_grid.h"
 #include "codec/rabitq.h"
 #include "core/code_packing.h"
 
@@ -16,53 +17,6 @@ constexpr float kQueryLevels = 127.0F;  // of the query's values against longer 
 
 // Partial results side by side, so that the compiler can use its registers; kCodeBlock is a multiple of it.
 constexpr std::size_t kLanes = 16;
-
-// A grid of steps: a value is offset + step * level up to half a step, for levels of 0 to top.
-struct Grid {
-  Grid(double its_offset, double its_step, float its_top) noexcept
-      : offset(static_cast<float>(its_offset)), step(its_step), top(its_top) {
-    // Steps too small to be inverted are none: what they would add vanishes in float32.
-    const double exact = 1 / step;
-    inverse = exact <= double{std::numeric_limits<float>::max()} ? static_cast<float>(exact) : 0.0F;
-  }
-
-  float offset;
-  double step;
-  float inverse;
-  float top;
-};
-
-// What quantisation makes of a query beside its levels.
-struct Quantised {
-  std::int64_t sum;  // of the levels
-  double lost;       // squared length of what they lose
-};
-
-// The squared loss is summed in units of the step, so that it neither overflows nor vanishes.
-Quantised quantise(std::span<const float> values, const Grid& grid, std::uint8_t* levels) noexcept {
-  float lost[kLanes] = {};
-  std::int32_t sums[kLanes] = {};
-  for (std::size_t i = 0; i < values.size(); i += kLanes) {
-    for (std::size_t j = 0; j < kLanes; ++j) {
-      const float exact = (values[i + j] - grid.offset) * grid.inverse;
-      // Written so that a NaN, which overflow can make, becomes level 0.
-      const float positive = exact > 0 ? exact : 0.0F;
-      const float inside = positive < grid.top ? positive : grid.top;
-      const auto level = static_cast<std::int32_t>(inside + 0.5F);
-      const float left = inside - static_cast<float>(level);
-      lost[j] += left * left;
-      sums[j] += level;
-      levels[i + j] = static_cast<std::uint8_t>(level);
-    }
-  }
-  Quantised all{0, 0};
-  for (std::size_t j = 0; j < kLanes; ++j) {
-    all.sum += sums[j];
-    all.lost += double{lost[j]};
-  }
-  all.lost *= grid.step * grid.step;
-  return all;
-}
 
 }  // namespace
 
@@ -142,8 +96,8 @@ double Rabitq::SignQuery::error_of(double lost, float norm) const noexcept {
 void Rabitq::SignQuery::bind_planes(std::span<const float> rotated, const Range& range, float norm) noexcept {
   const std::size_t bits = codec_->params_.query_bits;
   const auto top = static_cast<float>((1U << bits) - 1U);
-  const Grid grid(double{range.least}, (double{range.greatest} - double{range.least}) / double{top}, top);
-  const Quantised quantised = quantise(rotated, grid, levels_.data());
+  const QueryGrid grid(double{range.least}, (double{range.greatest} - double{range.least}) / double{top}, top);
+  const QuantisedQuery quantised = quantise(rotated, grid, levels_.data());
   kernels_.cut(levels_.data(), bits, rotated.size() / kCodeBlock, planes_.data());
   const double sum =
       static_cast<double>(rotated.size()) * double{grid.offset} + grid.step * static_cast<double>(quantised.sum);
@@ -164,9 +118,9 @@ float Rabitq::SignQuery::deviation_of(double lost) const noexcept {
 
 void Rabitq::Query::bind_values(const Range& range, float norm) noexcept {
   const double greatest = std::max(std::abs(double{range.least}), std::abs(double{range.greatest}));
-  const Grid grid(-greatest, greatest / double{kQueryLevels}, 2 * kQueryLevels);
+  const QueryGrid grid(-greatest, greatest / double{kQueryLevels}, 2 * kQueryLevels);
   std::uint8_t* const levels = signs_.levels_.data();  // the planes are cut
-  const Quantised quantised = quantise(rotated_.span(), grid, levels);
+  const QuantisedQuery quantised = quantise(rotated_.span(), grid, levels);
   constexpr auto kZero = static_cast<int>(kQueryLevels);
   for (std::size_t i = 0; i < values_.size(); ++i) values_[i] = static_cast<std::int8_t>(levels[i] - kZero);
   const std::int64_t values = quantised.sum - kZero * static_cast<std::int64_t>(values_.size());

@@ -16,12 +16,14 @@ struct SearchStats {
   std::vector<std::uint32_t> unfinished;  // queries that a walk left short of k, or its distance budget ended
   std::vector<std::uint32_t> tied;        // queries with equal distances in their answer
   std::vector<std::uint32_t> cut;         // queries with a row outside their answer as near as its last
+  std::uint64_t lists = 0;                // of an inverted file, read
 
   SearchStats& operator+=(const SearchStats& other) {
     distances += other.distances;
     estimates += other.estimates;
     refined += other.refined;
     hops += other.hops;
+    lists += other.lists;
     tests += other.tests;
     unfinished.insert(unfinished.end(), other.unfinished.begin(), other.unfinished.end());
     tied.insert(tied.end(), other.tied.begin(), other.tied.end());

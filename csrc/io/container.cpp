@@ -61,6 +61,18 @@ constexpr std::uint64_t aligned(std::uint64_t offset) noexcept {
   return (offset + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+std::uint64_t size_of(const Section& section) noexcept {
+  std::uint64_t size = section.data.size();
+  for (const Bytes piece : section.rest) size += piece.size();
+  return size;
+}
+
+std::uint32_t checksum_of(const Section& section) {
+  std::uint32_t crc = parallel_crc32c(section.data.data(), section.data.size());
+  for (const Bytes piece : section.rest) crc = crc32c(piece.data(), piece.size(), crc);
+  return crc;
+}
+
 Header make_header(Bytes identity, std::span<const Section> sections) {
   VDB_CHECK(identity.size() <= kIdentityMax, "the identity of a snapshot is at most 1984 bytes");
   VDB_CHECK(sections.size() <= kMaxSections, "a snapshot holds at most 63 sections");
@@ -78,9 +90,9 @@ Header make_header(Bytes identity, std::span<const Section> sections) {
     VDB_CHECK(section.tag.size() <= kTagBytes, "a section tag is at most 8 characters");
     std::copy(section.tag.begin(), section.tag.end(), entry);
     put(entry + kTagBytes, offset);
-    put(entry + kTagBytes + 8, std::uint64_t{section.data.size()});
-    put(entry + kTagBytes + 16, parallel_crc32c(section.data.data(), section.data.size()));
-    offset = aligned(offset + section.data.size());
+    put(entry + kTagBytes + 8, size_of(section));
+    put(entry + kTagBytes + 16, checksum_of(section));
+    offset = aligned(offset + size_of(section));
     entry += kEntryBytes;
   }
   put(&header[kHeaderCrcAt], crc32c(header.data(), kHeaderCrcAt));
@@ -191,6 +203,7 @@ std::uint64_t write_container(const std::string& path, Bytes identity, std::span
   writer.write(header.data(), header.size());
   for (const Section& section : sections) {
     writer.write(section.data.data(), section.data.size());
+    for (const Bytes piece : section.rest) writer.write(piece.data(), piece.size());
     writer.write(kZeros.data(), aligned(writer.written()) - writer.written());
   }
   const Footer footer = make_footer(header, writer.written() + kFooterBytes);

@@ -20,6 +20,7 @@ using Bytes = std::span<const unsigned char>;
 struct Section {
   std::string_view tag;  // at most 8 ASCII characters
   Bytes data;
+  std::span<const Bytes> rest = {};  // what is written behind `data`, piece by piece
 };
 
 template <class T>

@@ -177,6 +177,8 @@ def overlays() -> dict[str, Any]:
         "days": vdb.Range("day", M=12, ef_construction=80),
         "topics": vdb.Label("topic", M=12, ef_construction=80, min_rows=100),
         "tags": vdb.Label("tags", M=12, ef_construction=80, min_rows=100),
+        "signs": vdb.IVFRaBitQ(bits=4),
+        "products": vdb.IVFPQ(nlist=40, m=6),
     }
 
 
@@ -184,7 +186,7 @@ def dear(guess: machine.Machine) -> machine.Machine:
     return guess._replace(vectors=tuple(50 * t for t in guess.vectors), codes=tuple(50 * t for t in guess.codes))
 
 
-STRATEGIES = ("auto", "auto", "auto", "scan", "codes", "graph", "post", "acorn", "range", "label")
+STRATEGIES = ("auto", "auto", "auto", "scan", "codes", "graph", "post", "acorn", "range", "label", "ivf")
 
 
 def test_every_strategy_returns_all_it_must_and_only_what_it_may(world: World) -> None:

@@ -35,7 +35,7 @@ def labelled(codes: _core.Hnsw, view: _core.VectorView, lists: list[list[int]]) 
     offsets = np.cumsum([0, *map(len, lists)], dtype=np.uint64)
     labels = np.array([label for of in lists for label in of], np.uint32)
     graph = _core.LabelGraph(view.dim, "ip", 16, 100, 42, 1000)
-    graph.extend(view, None, 0, None, offsets, labels, codes)
+    graph.extend(view, None, 0, None, np.arange(len(lists), dtype=np.uint32), offsets, labels, codes)
     graph.check()
     slots = np.repeat(np.arange(len(lists), dtype=np.uint32), np.diff(offsets).astype(np.int64))
     rows = {label: _core.RowSet.from_slots(slots[labels == label], len(lists)) for label in graph.labels.tolist()}

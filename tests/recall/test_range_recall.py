@@ -46,7 +46,7 @@ def papers(arxiv: Dataset) -> Papers:
     codes = _core.Hnsw(vectors.shape[1], "ip", M=8, ef_construction=40, codes="rabitq", bits=2)
     codes.extend(view)
     graph = _core.RangeGraph(vectors.shape[1], "ip", M=16, ef_construction=100)
-    graph.extend(view, None, 0, None, days, codes)
+    graph.extend(view, None, 0, None, np.arange(ROWS, dtype=np.uint32), days, codes)
     return Papers(view, np.ascontiguousarray(arxiv.queries[:QUERIES]), days, codes, graph)
 
 

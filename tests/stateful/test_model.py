@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import tempfile
 from pathlib import Path
@@ -86,7 +87,8 @@ class Model(RuleBasedStateMachine):
         self.rows: dict[int, Row] = {}
         self.transaction: Any = None
         self.before: dict[int, Row] = {}
-        self.indexes: dict[str, str] = {}  # metric by name
+        self.indexes: dict[str, str] = {}  # metric by name, of graphs
+        self.lists: dict[str, str] = {}  # and of inverted files
         self.connect()
 
     @initialize(metric=METRICS)
@@ -179,6 +181,21 @@ class Model(RuleBasedStateMachine):
             self.table.create_index("e", vdb.HNSW(metric=metric, M=m, ef_construction=20), name=name)  # type: ignore[arg-type]
             self.indexes[name] = metric
 
+    @precondition(lambda self: self.transaction is None and len(self.lists) < 2)
+    @rule(metric=METRICS, kind=st.sampled_from([vdb.IVFPQ(m=2), vdb.IVFPQ(nbits=8), vdb.IVFRaBitQ(bits=3)]))
+    def create_lists(self, metric: str, kind: Any) -> None:
+        name = f"l{len(self.lists)}{metric}"
+        if name not in self.lists:
+            self.table.create_index("e", dataclasses.replace(kind, metric=metric), name=name)
+            self.lists[name] = metric
+
+    @precondition(lambda self: self.transaction is None and self.lists)
+    @rule(data=st.data())
+    def drop_lists(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.lists)))
+        self.table.drop_index(name)
+        del self.lists[name]
+
     @precondition(lambda self: self.transaction is None and self.indexes)
     @rule(data=st.data())
     def drop_index(self, data: st.DataObject) -> None:
@@ -234,10 +251,12 @@ class Model(RuleBasedStateMachine):
         k=st.integers(1, 40),
         where=st.none() | PREDICATES,
         metric=METRICS,
-        strategy=st.sampled_from(["auto", "scan", "graph", "post"]),
+        strategy=st.sampled_from(["auto", "scan", "graph", "post", "ivf"]),
     )
     def search(self, query: list[int], k: int, where: tuple[str, Any] | None, metric: Any, strategy: str) -> None:
         if strategy in ("graph", "post") and metric not in self.indexes.values():
+            strategy = "scan"
+        if strategy == "ivf" and metric not in self.lists.values():
             strategy = "scan"
         if metric == "cosine" and not any(query):
             return

@@ -185,9 +185,9 @@ SEARCHING: dict[str, Case] = {
         r"unknown strategy 'fast'.*auto, scan, codes, graph, post, acorn, range, label, ivf.*Fix",
         lambda db, t: t.search(ONE, column="e", strategy="fast"),
     ),
-    "strategy of a later version": (
+    "lists without an index of them": (
         vdb.InvalidArgument,
-        r"'ivf' cannot run: .*no IVF index.*Fix: strategy='codes'",
+        r"'ivf' cannot run: the column has no inverted lists.*Fix: create_index\(column, IVFPQ",
         lambda db, t: t.search(ONE, column="e", strategy="ivf"),
     ),
     "strategy without its index": (
@@ -204,6 +204,11 @@ SEARCHING: dict[str, Case] = {
         vdb.InvalidArgument,
         r"ef_search must be an integer from 1 .*got 0",
         lambda db, t: t.search(ONE, column="e", ef_search=0),
+    ),
+    "nprobe of zero": (
+        vdb.InvalidArgument,
+        r"nprobe must be at least 1, got 0.*Fix",
+        lambda db, t: t.search(ONE, column="e", nprobe=0),
     ),
     "unknown column to select": (
         vdb.InvalidArgument,

@@ -6,13 +6,13 @@ those after them are merged, as in a log-structured tree, so that there are few 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from vdb._core import RowSet, SortedSlots
-from vdb.attributes.keys import KEY_MAX, KEY_MIN, KEY_NULL, Encoding, Position, cast_text, exactly, text_of
+from vdb.attributes.keys import KEY_MAX, KEY_MIN, Encoding, Position, cast_text, exactly, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,6 +73,20 @@ class Moment:
         return same_slots and self.latest == state.rewrites.latest.get(column, 0)
 
 
+class Since(NamedTuple):
+    """What somebody has seen of a column: slots below `next_slot`, as the first `rewrites` changes in place left them.
+
+    `changed` are those, ascending, in which the column was changed since.
+    """
+
+    next_slot: int
+    rewrites: int
+    changed: Slots
+
+
+NOTHING: Final = Since(0, 0, np.empty(0, np.uint32))
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """What was read of a column: keys by slot, (n,) each, the slots that are NULL, and those that were known before."""
@@ -86,6 +100,8 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class _Piece:
     order: SortedSlots
+    next_slot: int  # all entries have come after the table had so many slots,
+    rewrites: int  # and so many changes in place
     stale: RowSet | None = None  # slots whose entry here no longer holds
 
 
@@ -118,9 +134,9 @@ class ColumnIndex:
         n = state.next_slot
         changed = RowSet.from_slots(part.changed, n)
         null = self.null.resized(n) - changed | RowSet.from_slots(part.null, n)
-        pieces = [_Piece(piece.order, _replaced(piece.stale, changed, n)) for piece in self._pieces]
+        pieces = [replace(piece, stale=_replaced(piece.stale, changed, n)) for piece in self._pieces]
         if len(part.keys):
-            pieces.append(_Piece(_sorted(part.keys, part.slots, n)))
+            pieces.append(_Piece(_sorted(part.keys, part.slots, n), self.moment.next_slot, self.moment.rewrites))
         moment = Moment.of(state, self.meaning.column)
         return ColumnIndex(self.meaning, moment, null, tuple(_tidied(pieces, n)))
 
@@ -228,35 +244,50 @@ class ColumnIndex:
         key = label if self.is_list else self._key_of(label)
         return RowSet.none(self.next_slot) if key is None else self.between(key, key)
 
-    def order_keys(self) -> npt.NDArray[np.int64]:
-        """The key of each slot, (next_slot,) int64, KEY_NULL where it is NULL or was never a row.
+    def order_keys(self, since: Since = NOTHING) -> tuple[npt.NDArray[np.int64], Slots]:
+        """The keys of the rows that came or were changed since, in no order: slots[i] has keys[i]. NULL has none.
 
         Keys are in the order of the values, equal ones for equal values: integers and booleans themselves, days or
         microseconds since 1970, unscaled decimals, the bits of floats (`KEY_NAN` above infinity, one zero), numbers of
-        texts. Those of texts stay valid as rows come, until there is no room between two of them and all get new ones.
-        Values beyond int64 share the key at its end. Not for lists.
+        texts. Those of texts stay valid as rows come, until there is no room between two of them and all get new ones:
+        `meaning` is another one then. Values beyond int64 share the key at its end. Not for lists.
         """
-        keys = np.full(self.next_slot, KEY_NULL, np.int64)
-        for piece in self._pieces:
-            keys[piece.order.slots()] = piece.order.keys()
-        keys[self.null.to_slots()] = KEY_NULL
-        return keys
+        return self._entries(since)
 
-    def memberships(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
-        """The labels of each slot: those of slot i are labels[offsets[i]:offsets[i + 1]], each once, none for NULL.
+    def memberships(self, since: Since = NOTHING) -> tuple[Slots, npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+        """The labels of the slots that came or were changed since.
+
+        Those of slots[i] are labels[offsets[i]:offsets[i + 1]], each once, none for NULL.
 
         Returns
         -------
-        offsets : (next_slot + 1,) uint64
+        slots : (n,) uint32, ascending
+        offsets : (n + 1,) uint64
         labels : uint32
         """
-        kept = [_without_stale(piece, self.next_slot) for piece in self._pieces]
-        slots = np.concatenate([np.empty(0, np.uint32), *(slots for _, slots in kept)])
-        labels = self._labels_of(np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in kept)]))
+        keys, slots = self._entries(since)
+        labels = self._labels_of(keys)
         order = np.lexsort((labels, slots))
-        offsets = np.zeros(self.next_slot + 1, np.uint64)
-        np.cumsum(np.bincount(slots, minlength=self.next_slot), out=offsets[1:], dtype=np.uint64)
-        return offsets, labels[order].astype(np.uint32)
+        asked = np.append(since.changed, np.arange(since.next_slot, self.next_slot, dtype=np.uint32))
+        offsets = np.zeros(len(asked) + 1, np.uint64)
+        offsets[1:] = np.searchsorted(slots[order], asked, side="right")
+        return asked, offsets, labels[order].astype(np.uint32)
+
+    def _entries(self, since: Since) -> tuple[npt.NDArray[np.int64], Slots]:
+        """Keys and slots of what came or was changed since: from the newest pieces, as far back as that goes."""
+        found = []
+        for piece in reversed(self._pieces):
+            found.append(_without_stale(piece))
+            if piece.next_slot <= since.next_slot and piece.rewrites <= since.rewrites:
+                break
+        keys = np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in found)])
+        slots = np.concatenate([np.empty(0, np.uint32), *(slots for _, slots in found)])
+        if since.next_slot == 0:
+            return keys, slots
+        wanted = slots >= since.next_slot
+        if len(since.changed):
+            wanted |= RowSet.from_slots(since.changed, self.next_slot).holds(slots)
+        return keys[wanted], slots[wanted]
 
     def _union(self, found: list[RowSet]) -> RowSet:
         rows = None
@@ -289,7 +320,7 @@ class ColumnIndex:
         if meaning.encoding is None or not meaning.encoding.is_text:
             return meaning.labels.add_keys(keys)
         distinct, which = np.unique(keys, return_inverse=True)
-        return meaning.labels.add(meaning.numbers.texts(distinct))[which]
+        return meaning.labels.add([meaning.numbers.text(key) for key in distinct.tolist()])[which]
 
 
 def exact_key(position: Position) -> int | None:
@@ -309,28 +340,26 @@ def _replaced(stale: RowSet | None, changed: RowSet, size: int) -> RowSet | None
     return stale.resized(size) | changed
 
 
-def _without_stale(piece: _Piece, size: int) -> tuple[npt.NDArray[np.int64], Slots]:
+def _without_stale(piece: _Piece) -> tuple[npt.NDArray[np.int64], Slots]:
     """The keys and slots of the entries of a piece that still hold."""
     keys, slots = piece.order.keys(), piece.order.slots()
     if piece.stale is None:
         return keys, slots
-    gone = np.zeros(size, np.bool_)
-    gone[piece.stale.to_slots()] = True
-    holds = ~gone[slots]
+    holds = ~piece.stale.holds(slots)
     return keys[holds], slots[holds]
 
 
 def _tidied(pieces: list[_Piece], size: int) -> list[_Piece]:
     """The same entries in pieces of which each is larger than the next, few of their entries stale."""
     pieces = [
-        _Piece(_sorted(*_without_stale(piece, size), size))
+        replace(piece, order=_sorted(*_without_stale(piece), size), stale=None)
         if piece.stale is not None and piece.stale.count * _STALE_SHARE > len(piece.order)
         else piece
         for piece in pieces
     ]
     while len(pieces) > 1 and len(pieces[-2].order) < _GROWTH * len(pieces[-1].order):
         last, before = pieces.pop(), pieces.pop()
-        (keys, slots), (later_keys, later_slots) = _without_stale(before, size), _without_stale(last, size)
+        (keys, slots), (later_keys, later_slots) = _without_stale(before), _without_stale(last)
         merged = np.concatenate([keys, later_keys]), np.concatenate([slots, later_slots])
-        pieces.append(_Piece(_sorted(*merged, size)))
+        pieces.append(replace(before, order=_sorted(*merged, size), stale=None))
     return pieces

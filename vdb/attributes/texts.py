@@ -7,8 +7,9 @@ texts by their UTF-8 bytes, and Python by code points, which is the same order.
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, insort
-from typing import TYPE_CHECKING, Final, TypeVar
+from bisect import bisect_left, bisect_right
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -19,12 +20,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-T = TypeVar("T", str, int)
-
 _END: Final = 2**61  # the first numbers lie between -_END and _END, which leaves as much beyond them as between
 _LIMIT: Final = 2**62
 _STEP: Final = 2**32  # between texts that come after, or before, all others, as names with a date in them do
-_FEW: Final = 100  # values that are cheaper to insert one by one than to merge
+_BLOCK: Final = 512  # texts of a block, to twice as many
 _SURROGATES: Final = (0xD800, 0xE000)
 _LAST_CHARACTER: Final = "\U0010ffff"
 
@@ -33,21 +32,76 @@ class Exhausted(Exception):
     """Somewhere no number is left between two texts: all of them are to be numbered anew."""
 
 
+class _Block(NamedTuple):
+    texts: list[str]  # ascending
+    numbers: list[int]
+
+
+class _Gap(NamedTuple):
+    """Between two neighbours in the order; an end of the order is None."""
+
+    low: int | None
+    high: int | None
+
+
+class _Order(NamedTuple):
+    """All texts in blocks, so that new ones copy no more than the blocks they come into and the list of blocks."""
+
+    firsts: list[str]  # of each block
+    starts: list[int]
+    blocks: list[_Block]
+
+    @classmethod
+    def of(cls, blocks: list[_Block]) -> _Order:
+        return cls([block.texts[0] for block in blocks], [block.numbers[0] for block in blocks], blocks)
+
+    def place(self, text: str) -> tuple[int, int]:
+        """The block a text is in or belongs into, and where; not of an empty order."""
+        at = max(bisect_right(self.firsts, text) - 1, 0)
+        return at, bisect_left(self.blocks[at].texts, text)
+
+    def gap(self, at: int, place: int) -> _Gap:
+        numbers = self.blocks[at].numbers
+        after = self.starts[at + 1] if at + 1 < len(self.starts) else None
+        return _Gap(numbers[place - 1] if place else None, numbers[place] if place < len(numbers) else after)
+
+    def between(self, new: list[str]) -> list[int]:
+        """Numbers for sorted new texts. Exhausted where there is no room."""
+        given: list[int] = []
+        for (at, place), texts in groupby(new, self.place):
+            given += _spaced(self.gap(at, place), sum(1 for _ in texts))
+        return given
+
+    def having(self, new: list[str], numbers: list[int]) -> _Order:
+        """The order with sorted new texts too; who holds this one sees no change."""
+        firsts, starts, blocks = self.firsts.copy(), self.starts.copy(), self.blocks.copy()
+        end = len(new)
+        while end:  # block by block from behind, where places do not move
+            at, _ = self.place(new[end - 1])
+            begin = bisect_left(new, self.firsts[at], 0, end) if at else 0
+            old = self.blocks[at]
+            merged = _blocks(sorted(old.texts + new[begin:end]), sorted(old.numbers + numbers[begin:end]))
+            piece = _Order.of(merged)
+            firsts[at : at + 1], starts[at : at + 1], blocks[at : at + 1] = piece
+            end = begin
+        return _Order(firsts, starts, blocks)
+
+
 class Numbers:
     """Numbers of texts. Who reads needs no lock; one thread at a time adds."""
 
     def __init__(self) -> None:
         self.of: dict[str, int] = {}
-        self._ordered: tuple[list[str], list[int]] = [], []
+        self._ordered = _Order.of([])
 
     def add(self, texts: Iterable[str]) -> None:
         """Number the texts that have none. Exhausted where there is no room; nothing is changed then."""
         new = sorted({text for text in texts if text not in self.of})
         if not new:
             return
-        old, numbers = self._ordered
-        given = _between(old, numbers, new) if old else _spread(new)
-        self._ordered = _merged(old, new), _merged(numbers, given)
+        order = self._ordered
+        given = order.between(new) if order.blocks else _spread(new)
+        self._ordered = order.having(new, given) if order.blocks else _Order.of(_blocks(new, given))
         self.of.update(zip(new, given, strict=True))
 
     def position(self, text: str) -> Position:
@@ -65,26 +119,25 @@ class Numbers:
 
     def text(self, number: int) -> str | None:
         """The text of a number, None where it has none."""
-        texts, numbers = self._ordered
+        order = self._ordered
+        at = bisect_right(order.starts, number) - 1
+        if at < 0:
+            return None
+        texts, numbers = order.blocks[at]
         place = bisect_left(numbers, number)
         return texts[place] if place < len(numbers) and numbers[place] == number else None
 
-    def texts(self, numbers: npt.NDArray[np.int64]) -> list[str]:
-        """The texts of numbers."""
-        texts, known = self._ordered
-        return [texts[place] for place in np.searchsorted(np.array(known, np.int64), numbers).tolist()]
-
     def memory_bytes(self) -> int:
         """About what the texts and their numbers take."""
-        texts, _ = self._ordered
         per_text = 49 + 100 + 40  # a str, an entry of the dictionary and two of lists, an int
-        return sum(map(len, texts)) + per_text * len(texts)
+        lengths = sum(len(text) for block in self._ordered.blocks for text in block.texts)
+        return lengths + per_text * len(self.of)
 
     def _first_from(self, text: str) -> int:
         """The number of the first text that is not less."""
-        texts, numbers = self._ordered
-        place = bisect_left(texts, text)
-        return numbers[place] if place < len(texts) else KEY_MAX
+        order = self._ordered
+        number = order.gap(*order.place(text)).high if order.blocks else None
+        return KEY_MAX if number is None else number
 
 
 class Labels:
@@ -125,16 +178,11 @@ class Labels:
         return labels[which]
 
 
-def _merged(old: list[T], new: list[T]) -> list[T]:
-    """A sorted list with the values of two; readers may still hold the old one."""
-    merged = old.copy()
-    if old and len(new) <= _FEW:
-        for value in new:
-            insort(merged, value)
-    else:
-        merged += new
-        merged.sort()
-    return merged
+def _blocks(texts: list[str], numbers: list[int]) -> list[_Block]:
+    """Sorted texts as blocks, one where they are few enough."""
+    if len(texts) <= 2 * _BLOCK:
+        return [_Block(texts, numbers)]
+    return [_Block(texts[at : at + _BLOCK], numbers[at : at + _BLOCK]) for at in range(0, len(texts), _BLOCK)]
 
 
 def _spread(texts: list[str]) -> list[int]:
@@ -143,29 +191,18 @@ def _spread(texts: list[str]) -> list[int]:
     return [step * place - _END for place in range(1, len(texts) + 1)]
 
 
-def _between(old: list[str], numbers: list[int], new: list[str]) -> list[int]:
-    """Numbers for sorted `new` texts between those of the sorted `old` ones."""
-    given: list[int] = []
-    places = [bisect_left(old, text) for text in new]
-    begin = 0
-    while begin < len(new):
-        place, end = places[begin], begin + 1
-        while end < len(new) and places[end] == place:
-            end += 1
-        low = numbers[place - 1] if place else -_LIMIT
-        high = numbers[place] if place < len(old) else _LIMIT
-        count = end - begin
-        step = (high - low) // (count + 1)
-        if step == 0:
-            raise Exhausted
-        if place == 0:
-            step = min(step, _STEP)
-            low = high - (count + 1) * step
-        elif place == len(old):
-            step = min(step, _STEP)
-        given += [low + step * number for number in range(1, count + 1)]
-        begin = end
-    return given
+def _spaced(gap: _Gap, count: int) -> list[int]:
+    """So many numbers in a gap, ascending: at equal distances, but beyond an end not too far away."""
+    low = -_LIMIT if gap.low is None else gap.low
+    high = _LIMIT if gap.high is None else gap.high
+    step = (high - low) // (count + 1)
+    if step == 0:
+        raise Exhausted
+    if gap.low is None or gap.high is None:
+        step = min(step, _STEP)
+    if gap.low is None:
+        low = high - (count + 1) * step
+    return [low + step * number for number in range(1, count + 1)]
 
 
 def _following(prefix: str) -> str | None:

@@ -11,6 +11,7 @@ from vdb import _core
 from vdb.dtypes import shown
 from vdb.errors import InvalidState
 from vdb.index.acorn import ACORN
+from vdb.index.ivf_spec import IVFPQ, IVFS, IVFRaBitQ, check_rows
 from vdb.index.label_spec import Label
 from vdb.index.range_spec import Range
 from vdb.index.spec import HNSW, Flat
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from vdb.storage.state import IndexRecord, TableState
     from vdb.types import FloatMatrix, Slots
 
-Built: TypeAlias = _core.Hnsw | _core.Codes | _core.RangeGraph | _core.LabelGraph
-_Kind: TypeAlias = type[HNSW | ACORN | Flat | Range | Label]
+Built: TypeAlias = _core.Hnsw | _core.Codes | _core.RangeGraph | _core.LabelGraph | _core.Ivf
+_Kind: TypeAlias = type[HNSW | ACORN | Flat | Range | Label | IVFPQ | IVFRaBitQ]
 
-_KINDS: Final[dict[str, _Kind]] = {"hnsw": HNSW, "acorn": ACORN, "flat": Flat, "range": Range, "label": Label}
-SPECS: Final = tuple(_KINDS.values())
+SPECS: Final[tuple[_Kind, ...]] = (HNSW, ACORN, Flat, Range, Label, IVFPQ, IVFRaBitQ)
+_KINDS: Final = {kind.kind: kind for kind in SPECS}
 GRAPHS: Final = ("hnsw", "acorn")  # kinds of a graph over all rows, which any search may walk
+TUNED: Final = (*GRAPHS, *IVFS)  # kinds whose recall is measured, and that are repaired and renumbered
 OVER_ATTRIBUTES: Final = ("range", "label")  # kinds that go by an attribute too
 
 _SAMPLE_ROWS: Final = 8192  # that show whether a projection is narrower than a byte a dimension
@@ -44,11 +46,16 @@ def settled(spec: Spec, state: TableState, column: str) -> Spec:
     if isinstance(spec, Range):
         spec.check(state.schema)
         return spec
-    if isinstance(spec, Label) or spec.codes != "auto":
-        return spec
     declared = state.schema.by_name[column]
     assert isinstance(declared, VectorColumn)
     metric = spec.metric or declared.metric
+    if isinstance(spec, IVFPQ | IVFRaBitQ):
+        name = f"{state.schema.name}.{column}"
+        spec.check_column(name, declared.dim)
+        check_rows(spec, name, measurable(state, column, metric).count)
+        return spec
+    if isinstance(spec, Label) or spec.codes != "auto":
+        return spec
     if isinstance(metric, CustomMetric):
         return replace(spec, codes=NO_CODES.codes)
     sample = _sample(spec, state, column)
@@ -82,8 +89,10 @@ def make(record: IndexRecord, dim: int) -> Built:
     metric = name if name in METRICS else CORE_NAME
     kind = _kind(record)
     # A graph listed before there were codes to walk by has none.
-    open_codes = {} if kind in (Range, Label) else {"codes": "none"}
+    open_codes = {"codes": "none"} if kind in (HNSW, ACORN) else {}
     spec = kind(**{**open_codes, **record.params, "metric": None})  # type: ignore[arg-type]
+    if isinstance(spec, IVFPQ | IVFRaBitQ):
+        return spec.make(dim, name)
     if isinstance(spec, Flat):
         return _core.Codes(dim, metric, spec.codes, spec.seed, spectrum=spectrum)
     options = (dim, metric, spec.M, spec.ef_construction, spec.seed)
@@ -99,26 +108,36 @@ def make(record: IndexRecord, dim: int) -> Built:
     return _core.Hnsw(*options, codes=codes, bits=spec.bits or 0)
 
 
-def load(record: IndexRecord, path: str) -> Built:
-    """The index of a snapshot."""
+def load(record: IndexRecord, path: str) -> tuple[Built, _core.Cells | None]:
+    """The index of a snapshot, and the cells that were saved with a graph."""
     kind = _kind(record)
     if kind is Flat:
-        return _core.Codes.load(path, spectrum)
+        return _core.Codes.load(path, spectrum), None
     if kind is Range:
-        return _core.RangeGraph.load(path)
-    return _core.LabelGraph.load(path) if kind is Label else _core.Hnsw.load(path)
+        return _core.RangeGraph.load(path), None
+    if record.kind in IVFS:
+        return _core.Ivf.load(path), None
+    return (_core.LabelGraph.load(path), None) if kind is Label else _core.Hnsw.load_with_cells(path)
+
+
+def save(built: Built, path: str, identity: bytes, cells: _core.Cells | None) -> None:
+    """Write the snapshot of an index, with the cells of a graph."""
+    if isinstance(built, _core.Hnsw):
+        built.save(path, identity, cells)
+    else:
+        built.save(path, identity)
 
 
 def can_move(record: IndexRecord) -> bool:
     """Whether `renumbered` may succeed; indexes of the other kinds are built anew."""
-    return record.kind in GRAPHS
+    return record.kind in TUNED
 
 
 def renumbered(built: Built, new_slot_of: Slots, view: _core.VectorView, alive: _core.RowSet) -> Built | None:
     """The same index under other slots, in the same order; None where its kind is built anew instead.
 
     `new_slot_of` has one for each slot `built` covers, ABSENT_SLOT for those that are no more; `alive` are the others
-    that have a distance. A graph is repaired first, in place, for a dead node takes the edges over it along.
+    that have a distance. It is repaired first, in place, for a dead node takes the edges over it along.
     """
     graph: Any = built
     if not (hasattr(graph, "renumbered") and hasattr(graph, "repair")):

@@ -38,7 +38,8 @@ class FilteredWalks:
     recalls : tuple of tuple of float
         `recalls[i][j]` is the mean recall of the `KS[i]` nearest at `efs[j]`.
     steps, tests : tuple of float
-        Rows a walk looked at, by code or vector, and bits of the filter it tested: the mean at each effort.
+        Rows a walk looked at, by code or vector, and bits of the filter it tested: the mean at each effort. Of an
+        inverted file, codes read and rows measured on the vectors.
     """
 
     share: float
@@ -81,6 +82,14 @@ def effort_for(efs: Sequence[int], recalls: Sequence[Sequence[float]], recall: f
         efforts[i] = max(efforts[i - 1], efforts[i])
     found = _between(efforts, k)
     return None if math.isinf(found) else max(math.ceil(found), k)
+
+
+def least_effort(efs: Sequence[int], recalls: Sequence[Sequence[float]], recall: float, k: int) -> float | None:
+    """`effort_for` where an effort is no number of rows: it may be less than k, and less for a larger answer."""
+    if recall >= 1.0:
+        return None
+    found = _between([_effort(efs, reached, recall) for reached in recalls], k)
+    return None if math.isinf(found) else found
 
 
 def count_at(efs: Sequence[int], counts: Sequence[float], ef: int) -> float:
@@ -137,7 +146,7 @@ def _between(efforts: list[float], k: int) -> float:
     if k == KS[high]:
         return efforts[high]
     below, above = efforts[high - 1], efforts[high]
-    if math.isinf(above):
-        return above
+    if math.isinf(above) or math.isinf(below):
+        return math.inf
     share = math.log(k / KS[high - 1]) / math.log(KS[high] / KS[high - 1])
     return float(below * (above / below) ** share)

@@ -6,6 +6,8 @@ One in favour of it needs no measurement: near the query such a filter is a dens
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -14,9 +16,11 @@ from vdb import _core
 from vdb.index.effort import KS, FilteredWalks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy.typing as npt
 
-    from vdb.types import Slots, StoredMatrix
+    from vdb.types import FloatMatrix, Slots, StoredMatrix
 
 SEEDS: Final = 16  # allowed rows near the query that a walk begins at besides its entry point (algorithm: NaviX)
 ADAPTIVE: Final = "adaptive"
@@ -33,17 +37,81 @@ _APART_QUERIES: Final = 16  # each has a filter of its own
 _SEED: Final = 7
 
 
-class Sample(NamedTuple):
-    """A graph, queries and what is needed to walk: `allowed` are the rows with a distance below `limit`."""
+class Walked(NamedTuple):
+    """What searches of one effort came to.
+
+    Attributes
+    ----------
+    found : tuple of (nq, k) float32
+        Distances for each of `KS`, nearest first; fewer columns than k where the effort does not allow as many.
+    looked, tested : int
+        `steps` and `tests` of `FilteredWalks`, summed over the queries.
+    """
+
+    found: tuple[FloatMatrix, ...]
+    looked: int
+    tested: int
+
+
+@dataclass(frozen=True)
+class Sample(ABC):
+    """Queries to measure an index with: `allowed` are the rows with a distance below `limit`."""
 
     view: _core.VectorView
-    graph: _core.Hnsw
     queries: StoredMatrix
     allowed: _core.RowSet
     limit: int
     threads: int
+
+    @property
+    @abstractmethod
+    def efs(self) -> Sequence[int]:
+        """The efforts to try, rising."""
+
+    @abstractmethod
+    def bound(self, queries: StoredMatrix, rows: _core.RowSet) -> Callable[[int], Walked]:
+        """Searches of those queries among those rows, by their effort."""
+
+    @abstractmethod
+    def scanned(self, steps: float, tests: float) -> float:
+        """Rows a scan reads in the time that so many steps and tests take."""
+
+
+@dataclass(frozen=True)
+class GraphSample(Sample):
+    """A graph, walked under filters by `arm`, from seeds in `cells` where there are some."""
+
+    graph: _core.Hnsw
     arm: str
     cells: _core.Cells | None
+
+    @property
+    def efs(self) -> Sequence[int]:
+        """Candidates kept."""
+        return _EFS
+
+    def bound(self, queries: StoredMatrix, rows: _core.RowSet) -> Callable[[int], Walked]:
+        """Walks under the filter."""
+        seeds = self._seeds(queries, rows)
+
+        def walk(ef: int) -> Walked:
+            k = min(ef - 1, KS[-1])  # the core keeps at least one more than it returns
+            _, found, stats = self.graph.search(
+                self.view, queries, k, ef, rows, limit=self.limit, threads=self.threads, arm=self.arm, seeds=seeds
+            )
+            return Walked((found,) * len(KS), stats.estimates + stats.distances, stats.tests)
+
+        return walk
+
+    def scanned(self, steps: float, tests: float) -> float:  # noqa: ARG002
+        """By steps alone."""
+        return steps * _WALK_TO_SCAN
+
+    def _seeds(self, queries: StoredMatrix, rows: _core.RowSet) -> Slots | None:
+        if self.cells is None or self.arm != ADAPTIVE:
+            return None
+        slots, _ = self.cells.population(rows).seeds(self.view, queries, SEEDS, self.threads)
+        return slots
 
 
 def measure_filtered(sample: Sample) -> tuple[FilteredWalks, ...]:
@@ -61,7 +129,7 @@ def measure_filtered(sample: Sample) -> tuple[FilteredWalks, ...]:
         rows = _spread(slots, passing, sample.view.n, rng)
         walks = _measure(sample, [(sample.queries, rows)], share, apart=False)
         measured.append(walks)
-        if _is_dear(walks.steps[0], passing):
+        if sample.scanned(walks.steps[0], walks.tests[0]) >= passing:
             return tuple(measured)
     passing = round(_APART_SHARE * len(slots))
     if passing >= _LEAST_PASSING:
@@ -72,7 +140,7 @@ def measure_filtered(sample: Sample) -> tuple[FilteredWalks, ...]:
     return tuple(measured)
 
 
-def code_scan_recall(sample: Sample, truth: npt.NDArray[np.float32]) -> float:
+def code_scan_recall(sample: GraphSample, truth: npt.NDArray[np.float32]) -> float:
     """The least recall of the `KS` nearest by the scan of the codes of the graph, given the distances of the truth."""
     _, found, _ = sample.graph.scan(sample.view, sample.queries, KS[-1], sample.allowed, 0, sample.threads)
     return min(recall_of(found, truth, k) for k in KS)
@@ -82,6 +150,11 @@ def recall_of(found: npt.NDArray[np.float32], truth: npt.NDArray[np.float32], k:
     """The mean share of the k nearest that was found, by distances nearest first; equally near rows stand in."""
     nearest = found[:, :k]
     return float(np.count_nonzero((nearest <= truth[:, k - 1 : k]) & np.isfinite(nearest)) / (len(truth) * k))
+
+
+def recalls_of(found: Sequence[FloatMatrix], truth: FloatMatrix) -> list[float]:
+    """`recall_of` for each of `KS`, by the distances found for it."""
+    return [recall_of(distances, truth, k) for distances, k in zip(found, KS, strict=True)]
 
 
 def _spread(slots: Slots, passing: int, n: int, rng: np.random.Generator) -> _core.RowSet:
@@ -96,41 +169,27 @@ def _nearest(sample: Sample, query: StoredMatrix, count: int) -> _core.RowSet:
 def _measure(
     sample: Sample, groups: list[tuple[StoredMatrix, _core.RowSet]], share: float, *, apart: bool
 ) -> FilteredWalks:
-    """Walk for each group of queries among its own rows, with growing effort."""
+    """Search for each group of queries among its own rows, with growing effort."""
     view, queries = sample.view, sum(len(group) for group, _ in groups)
     truths = [_core.scan(view, group, KS[-1], rows, 0, sample.threads)[1] for group, rows in groups]
-    seeds = [_seeds(sample, group, rows) for group, rows in groups]
+    walks = [sample.bound(group, rows) for group, rows in groups]
     efs: list[int] = []
     recalls: list[list[float]] = []
     steps: list[float] = []
     tests: list[float] = []
-    for ef in _EFS:
-        k = min(ef - 1, KS[-1])  # the core keeps at least one more than it returns
+    for ef in sample.efs:
         looked = tested = 0
         reached = np.zeros(len(KS))
-        for (group, rows), truth, near in zip(groups, truths, seeds, strict=True):
-            _, found, stats = sample.graph.search(
-                view, group, k, ef, rows, limit=sample.limit, threads=sample.threads, arm=sample.arm, seeds=near
-            )
-            looked += stats.estimates + stats.distances
-            tested += stats.tests
-            reached += [recall_of(found, truth, answer) * len(group) for answer in KS]
+        for (group, _), truth, walk in zip(groups, truths, walks, strict=True):
+            walked = walk(ef)
+            looked += walked.looked
+            tested += walked.tested
+            reached += np.array(recalls_of(walked.found, truth)) * len(group)
         efs.append(ef)
         recalls.append((reached / queries).tolist())
         steps.append(looked / queries)
         tests.append(tested / queries)
-        if recalls[-1][1] >= _ENOUGH or _is_dear(steps[-1], round(share * sample.allowed.count)):
+        if recalls[-1][1] >= _ENOUGH or sample.scanned(steps[-1], tests[-1]) >= round(share * sample.allowed.count):
             break
     curves = tuple(tuple(min(row[i], 1.0) for row in recalls) for i in range(len(KS)))
     return FilteredWalks(share, apart, tuple(efs), curves, tuple(steps), tuple(tests))
-
-
-def _seeds(sample: Sample, queries: StoredMatrix, rows: _core.RowSet) -> Slots | None:
-    if sample.cells is None or sample.arm != ADAPTIVE:
-        return None
-    slots, _ = sample.cells.population(rows).seeds(sample.view, queries, SEEDS, sample.threads)
-    return slots
-
-
-def _is_dear(steps: float, passing: int) -> bool:
-    return steps * _WALK_TO_SCAN >= passing

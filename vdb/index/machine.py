@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -37,6 +37,9 @@ _WALKED: Final = (1 / 2, 1 / 16)  # shares of the filters of timed walks
 _TRUSTED: Final = 8.0  # a time so many times off the guess is an accident of measuring
 _GROWTH: Final = 4  # of a graph until it is timed again: it may have left a cache
 _SEED: Final = 1
+
+
+T = TypeVar("T")
 
 
 class Machine(NamedTuple):
@@ -97,24 +100,28 @@ class Timed(NamedTuple):
 
 
 class Machines:
-    """The times of every graph of this process. Thread-safe: a second thread guesses while the first one measures."""
+    """The times of every index of this process. Thread-safe: a second thread guesses while the first one measures."""
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[_core.Hnsw, tuple[int, Machine]] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
         self._measuring = threading.Lock()
 
     def of(self, view: _core.VectorView, graph: _core.Hnsw, timed: Callable[[], Timed]) -> Machine:
         """The times of a graph; `timed` is asked where they are to be measured."""
-        covered, machine = self._known.get(graph, (0, None))
-        if machine is not None and graph.covered <= _GROWTH * covered:
-            return machine
         guess = guessed(view.row_bytes, graph.record_bytes or None)
-        if graph.size < LEAST_ROWS or not self._measuring.acquire(blocking=False):
+        return self.known(graph, guess, lambda: measured(timed(), guess))
+
+    def known(self, index: _core.Hnsw | _core.Ivf, guess: T, measure: Callable[[], T]) -> T:
+        """What `measure` found for an index once; the guess for one of few rows, or while another is measured."""
+        covered, times = self._known.get(index, (0, None))
+        if times is not None and index.covered <= _GROWTH * covered:
+            return times  # type: ignore[no-any-return]
+        if index.size < LEAST_ROWS or not self._measuring.acquire(blocking=False):
             return guess
         try:
-            machine = measured(timed(), guess)
-            self._known[graph] = graph.covered, machine
-            return machine
+            found = measure()
+            self._known[index] = index.covered, found
+            return found
         except MetricError:  # perhaps at a row that is dead: what is searched may have a distance everywhere
             return guess
         finally:
@@ -127,15 +134,19 @@ MACHINES: Final = Machines()
 def timed_rows(view: _core.VectorView, graph: _core.Hnsw, data: StoredMatrix, allowed: _core.RowSet) -> Timed:
     """What to time: `data` are the values of `view`, `allowed` its rows that have a distance."""
     slots = allowed.to_slots()
-    queries = np.ascontiguousarray(data[np.random.default_rng(_SEED).choice(slots, _QUERIES)])
-    return Timed(view, graph, slots, queries)
+    return Timed(view, graph, slots, timed_queries(data, slots))
+
+
+def timed_queries(data: StoredMatrix, slots: Slots) -> StoredMatrix:
+    """Some of the rows in `slots` of the values of a view."""
+    return np.ascontiguousarray(data[np.random.default_rng(_SEED).choice(slots, _QUERIES)])
 
 
 def measured(timed: Timed, guess: Machine) -> Machine:
     """Time scans and walks; what is far from `guess` is pulled towards it."""
     view, graph, query = timed.view, timed.graph, timed.queries[:1]
-    call = _least(lambda: _core.scan(view, query, 1, None, view.n - 1))
-    code_call = _least(lambda: graph.scan(view, query, 1, None, view.n - 1))
+    call = least_time(lambda: _core.scan(view, query, 1, None, view.n - 1))
+    code_call = least_time(lambda: graph.scan(view, query, 1, None, view.n - 1))
     vectors = tuple(_row_time(timed, _core.scan, density, call) for density in DENSITIES)
     codes = tuple(_row_time(timed, graph.scan, density, code_call) for density in DENSITIES)
     step, _, _ = _walk_time(timed, 1.0)
@@ -163,7 +174,7 @@ def _row_time(
     rows = _some(timed, density)
     scanned = _core.RowSet.from_range(begin, view.n, view.n)
     count = scanned.count if rows is None else (rows & scanned).count
-    took = _least(lambda: scan(view, timed.queries[:1], _K, rows, begin))
+    took = least_time(lambda: scan(view, timed.queries[:1], _K, rows, begin))
     return max(took - call, 0.0) / max(count, 1)
 
 
@@ -178,7 +189,7 @@ def _walk_time(timed: Timed, share: float) -> tuple[float, float, float]:
         _, _, stats = timed.graph.search(timed.view, timed.queries, _K, _EF, rows, arm=arm)
         walked = float(stats.estimates + stats.distances), float(stats.tests)
 
-    took = _least(walk)
+    took = least_time(walk)
     steps, tests = walked
     return took / max(steps, 1.0), steps, tests
 
@@ -191,7 +202,7 @@ def _some(timed: Timed, share: float) -> _core.RowSet | None:
     return _core.RowSet.from_slots(passing, timed.view.n)
 
 
-def _least(run: Callable[[], object]) -> float:
+def least_time(run: Callable[[], object]) -> float:
     """Nanoseconds of the fastest of some runs; the first one warms the caches up."""
     run()
     times = []
@@ -202,9 +213,14 @@ def _least(run: Callable[[], object]) -> float:
     return float(min(times))
 
 
+def trusted(found: float, guess: float) -> float:
+    """A time as it was measured, but no further from the guess than can be."""
+    return min(max(found, guess / _TRUSTED), guess * _TRUSTED)
+
+
 def _trusted(found: float | tuple[float, ...], guess: float | tuple[float, ...]) -> float | tuple[float, ...]:
     if isinstance(found, tuple):
         assert isinstance(guess, tuple)
-        return tuple(float(_trusted(one, other)) for one, other in zip(found, guess, strict=True))  # type: ignore[arg-type]
+        return tuple(trusted(one, other) for one, other in zip(found, guess, strict=True))
     assert not isinstance(guess, tuple)
-    return min(max(found, guess / _TRUSTED), guess * _TRUSTED)
+    return trusted(found, guess)

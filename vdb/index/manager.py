@@ -14,14 +14,14 @@ import numpy as np
 
 from vdb import _core
 from vdb.errors import InvalidState, MetricError, NotFound, VdbError
-from vdb.index.build import GRAPHS, can_move, make, renumbered, settled
-from vdb.index.cells import current_cells
+from vdb.index.build import TUNED, can_move, make, renumbered, settled
+from vdb.index.cells import current_cells, follow_cells, moved_cells
 from vdb.index.filtered import FILTERED_ARMS
 from vdb.index.info import IndexInfo, describe
 from vdb.index.measure import Vectors, measure_curve
-from vdb.index.place import Place, Superseded, check_asked, check_free
+from vdb.index.place import Place, Superseded, check_asked, check_free, default_name
+from vdb.index.probes import measure_probes, trained_since
 from vdb.index.recall import LEAST_ROWS, RecallCurve
-from vdb.index.repair import dead_nodes
 from vdb.index.snapshot import Snapshots
 from vdb.index.sources import Sources, codes_first
 from vdb.index.spec import check_name
@@ -76,7 +76,7 @@ class IndexManager:
             raise InvalidState("The database is open read-only. Fix: open it without read_only=True to write.")
         state = self._store.state.table(table)
         check_asked(state, column, progress)
-        chosen = f"{table}_{column}_{spec.kind}" if name is None else check_name("the name of an index", name)
+        chosen = default_name(table, column, spec) if name is None else check_name("the name of an index", name)
         check_free(chosen, state)
         declared = state.schema.by_name[column]
         metric = self.metrics.resolve(spec.metric or declared.metric)  # type: ignore[union-attr]
@@ -86,9 +86,8 @@ class IndexManager:
         built = make(record, state.vectors[record.column].data.shape[1])
         self._sources.extend(built, metric, record, state, progress)
         curve = self._measured(built, metric, record, state)
-        record = replace(
-            self._snapshots.save(built, metric, record, state), recall=None if curve is None else curve.to_json()
-        )
+        saved = self._snapshots.save(built, metric, record, state, self._slot(state, record).cells)
+        record = replace(saved, recall=None if curve is None else curve.to_json())
         with self._store.begin() as transaction:
             newest = transaction.state.table(table)
             check_free(chosen, newest)  # building takes long enough for another to be there, or for a compaction
@@ -148,10 +147,11 @@ class IndexManager:
         unusable = self.unusable(record)
         try:
             built = None if unusable else self.built(state, record)
-            dead = self.dead_nodes(state, record) if isinstance(built, _core.Hnsw) else 0
         except Superseded:  # by a compaction between the two
             return self.info(table, name)
-        return replace(describe(record, built, dead, self.known_curve(state, record)), unusable=unusable)
+        metric = self._slot(state, record).metric
+        alive = None if metric is None else measurable(state, record.column, metric)
+        return replace(describe(record, built, self.known_curve(state, record), alive), unusable=unusable)
 
     def unusable(self, record: IndexRecord) -> str:
         """Why an index cannot be used now; empty where it can."""
@@ -207,7 +207,8 @@ class IndexManager:
             slot = self._slot(after, record)
             slot.put(built, after)
             slot.curve = self.known_curve(before, record)
-            transaction.put_index(self._snapshots.save(built, metric, record, after))
+            slot.cells = moved_cells(self._slot(before, record), before, after)
+            transaction.put_index(self._snapshots.save(built, metric, record, after, slot.cells))
 
     def discard(self, before: TableState) -> None:
         """Forget what `move` made of a compaction that was rolled back."""
@@ -220,13 +221,6 @@ class IndexManager:
         built = self._slot(state, record).built
         known, covered = (built.size, built.covered) if isinstance(built, _core.Hnsw) else (0, 0)
         return known + max(0, state.next_slot - covered)
-
-    def dead_nodes(self, state: TableState, record: IndexRecord) -> int:
-        """Nodes of a graph that searches walk through although their rows have died."""
-        metric = self._slot(state, record).metric
-        if metric is None:
-            return 0
-        return dead_nodes(self.graph(state, record), measurable(state, record.column, metric))
 
     def follow(self, *tables: str) -> None:
         """After a commit: insert what the indexes of these tables do not have yet, free those of dropped indexes.
@@ -247,13 +241,12 @@ class IndexManager:
                 built, metric = slot.built, slot.metric
                 if built is not None and metric is not None and slot.lags(state):
                     try:
-                        self._sources.extend(built, metric, record, state)
+                        self._sources.follow(built, metric, record, state)
                         slot.rewrites = max(slot.rewrites, state.rewrites.count)
                     except (MetricError, Superseded) as error:  # the commit stands; what has a distance is covered
                         _log.warning("index %s of table %s: %s", record.name, record.table, error)
-                if slot.cells is not None:
-                    current_cells(slot, state, record.column, self._threads)
-                if isinstance(built, _core.Hnsw) and metric is not None:
+                follow_cells(slot, record, state, self._threads)
+                if isinstance(built, _core.Hnsw | _core.Ivf) and metric is not None:
                     self._repair(slot, metric, record, state)
                     self.recall_curve(state, record)
 
@@ -266,16 +259,16 @@ class IndexManager:
         if newest is not None and newest.id == state.id and record.name in newest.indexes:
             state = newest
         curve, live = self.known_curve(state, record), state.live.count
-        if record.kind not in GRAPHS or live < LEAST_ROWS:
+        if record.kind not in TUNED or live < LEAST_ROWS:
             return None
-        if curve is not None and not curve.is_stale(state.next_slot, live):
-            return curve
         slot = self._slot(state, record)
+        if curve is not None and not curve.is_stale(state.next_slot, live) and not trained_since(slot.built, curve):
+            return curve
         metric = slot.metric
         if metric is None or not slot.measuring.acquire(blocking=False):
             return curve
         try:
-            slot.curve = self._measured(self.graph(state, record), metric, record, state) or curve
+            slot.curve = self._measured(self.built(state, record), metric, record, state) or curve
             return slot.curve
         finally:
             slot.measuring.release()
@@ -306,8 +299,8 @@ class IndexManager:
                 slot = self._slot(table, record)
                 built, metric, curve, changed = slot.built, slot.metric, slot.curve, record
                 if built is not None and metric is not None and slot.is_behind(record):
-                    changed = self._snapshots.save(built, metric, record, table)
-                    slot.rebuilt = slot.repair.unsaved = False
+                    changed = self._snapshots.save(built, metric, record, table, slot.cells)
+                    slot.saved()
                 if curve is not None and (text := curve.to_json()) != record.recall:
                     changed = replace(changed, recall=text)
                 if changed is not record:
@@ -332,13 +325,14 @@ class IndexManager:
         So may its metric: a function registered under the name of another one starts anew.
         """
         metric = self.metrics.find(str(record.params["metric"]))
-        number = state.generation.number
-        return state.id, number, record.name, record.kind, frozenset(record.params.items()), metric
+        return state.id, state.generation.number, record.name, record.kind, frozenset(record.params.items()), metric
 
     def _measured(self, built: Built, metric: AnyMetric, record: IndexRecord, state: TableState) -> RecallCurve | None:
+        vectors = Vectors(state, record.column, metric, self._threads)
+        if isinstance(built, _core.Ivf):
+            return measure_probes(vectors, built, refine=bool(record.params.get("refine", True)))
         if not isinstance(built, _core.Hnsw):
             return None
-        vectors = Vectors(state, record.column, metric, self._threads)
         return measure_curve(vectors, built, FILTERED_ARMS[record.kind], lambda: self.cells(state, record))
 
     def _committed(self, state: TableState) -> TableState:
@@ -376,7 +370,8 @@ class IndexManager:
         return moved
 
     def _repair(self, slot: Place, metric: AnyMetric, record: IndexRecord, state: TableState) -> None:
-        graph = self.graph(state, record)
+        graph = slot.built
+        assert isinstance(graph, _core.Hnsw | _core.Ivf)
         with slot.lock:
             if graph.covered == state.next_slot:  # else a later commit has come in between, and repairs
                 rows = measurable(state, record.column, metric)
@@ -389,7 +384,7 @@ class IndexManager:
 
     def _load(self, metric: AnyMetric, record: IndexRecord, state: TableState) -> Built | None:
         """The index of the record's snapshot with the rows that came after it, None where there is no usable one."""
-        built = self._snapshots.load(metric, record, state)
+        built, cells = self._snapshots.load(metric, record, state) or (None, None)
         if built is None:
             return None
         try:
@@ -397,4 +392,5 @@ class IndexManager:
         except MetricError as error:  # perhaps at a row that is dead by now, which one built anew does not have
             _log.warning("index %s of table %s: %s; rebuilding it", record.name, record.table, error)
             return None
+        self._slot(state, record).adopt(cells)
         return built

@@ -15,7 +15,7 @@ from vdb import _core
 from vdb.dtypes import rounded, shown, zero_rows
 from vdb.errors import InvalidArgument
 from vdb.index.effort import KS
-from vdb.index.filtered import ADAPTIVE, Sample, code_scan_recall, measure_filtered, recall_of
+from vdb.index.filtered import ADAPTIVE, GraphSample, code_scan_recall, measure_filtered, recalls_of
 from vdb.index.recall import LEAST_ROWS, RecallCurve, widened
 from vdb.index.spec import Option
 from vdb.index.view import measurable, vector_view
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from vdb.metrics.custom import AnyMetric
     from vdb.storage.state import TableState
-    from vdb.types import Slots, StoredMatrix
+    from vdb.types import FloatMatrix, Slots, StoredMatrix
 
 SAMPLE: Final = Option(1, 200, 100_000, "queries made of the table's own vectors")
 SAMPLE_SEED: Final = Option(0, 0, 2**63 - 1, "of the queries; the same seed and rows give the same ones")
@@ -50,6 +50,21 @@ _DOUBLING: Final = 1.6  # growth of the distances of a walk when its effort doub
 # easily found. bench/micro/recall_samples.py sets these choices beside real queries.
 _OWN: Final = 0.8
 _OTHER: Final = 0.6
+
+
+class Prepared(NamedTuple):
+    """What an index is measured with: queries made of the rows it covers below `limit`, and the true distances."""
+
+    view: _core.VectorView
+    queries: StoredMatrix
+    truth: FloatMatrix
+    allowed: _core.RowSet
+    limit: int
+
+    @property
+    def few(self) -> int:
+        """Queries that search under filters too."""
+        return min(len(self.queries), _FILTERED_QUERIES)
 
 
 class Vectors(NamedTuple):
@@ -81,15 +96,11 @@ def measure_curve(
 
     `arm` is how it is walked under filters, `cells` gives those in which such walks find their seeds.
     """
-    view, allowed = vectors.view, vectors.allowed
-    limit = min(graph.covered, view.n)
-    if limit < view.n:
-        allowed = allowed & _core.RowSet.from_range(0, limit, view.n)
-    if allowed.count < LEAST_ROWS:
+    ready = prepared(vectors, graph.covered)
+    if ready is None:
         return None
-    count = min(SAMPLE.default, max(_LEAST_QUERIES, _EXACT_DISTANCES // allowed.count))
-    queries = sample_queries(vectors, allowed.to_slots(), count, _CURVE_SEED)
-    _, truth, _ = _core.scan(view, queries, KS[-1], allowed, 0, vectors.threads)
+    view, queries, truth, allowed, limit = ready
+    count = len(queries)
     walked = None if allowed.count == view.n else allowed
     efs: list[int] = []
     recalls: list[list[float]] = []
@@ -100,15 +111,15 @@ def measure_curve(
         pool = widened(ef, view.n, allowed.count)
         _, found, stats = graph.search(view, queries, k, ef, walked, pool, 0, limit, vectors.threads)
         efs.append(ef)
-        recalls.append([recall_of(found, truth, answer) for answer in KS])
+        recalls.append(recalls_of((found,) * len(KS), truth))
         looked = stats.distances + stats.estimates
         steps.append(looked / count)
         dear = looked * _DOUBLING * _WALK_TO_SCAN >= allowed.count * count
         if dear or min(recalls[-1]) >= _ENOUGH or ef >= _LAST_EF:
             break
         ef *= 2
-    few = min(count, _FILTERED_QUERIES)
-    sample = Sample(view, graph, queries[:few], allowed, limit, vectors.threads, arm, cells())
+    few = ready.few
+    sample = GraphSample(view, queries[:few], allowed, limit, vectors.threads, graph, arm, cells())
     return RecallCurve(
         slots=vectors.state.next_slot,
         rows=vectors.state.live.count,
@@ -119,6 +130,20 @@ def measure_curve(
         filtered=measure_filtered(sample),
         code_scan=code_scan_recall(sample, truth[:few]),
     )
+
+
+def prepared(vectors: Vectors, covered: int) -> Prepared | None:
+    """Queries and their exact answers over the rows among the first `covered` slots; None where they are too few."""
+    view, allowed = vectors.view, vectors.allowed
+    limit = min(covered, view.n)
+    if limit < view.n:
+        allowed = allowed & _core.RowSet.from_range(0, limit, view.n)
+    if allowed.count < LEAST_ROWS:
+        return None
+    count = min(SAMPLE.default, max(_LEAST_QUERIES, _EXACT_DISTANCES // allowed.count))
+    queries = sample_queries(vectors, allowed.to_slots(), count, _CURVE_SEED)
+    _, truth, _ = _core.scan(view, queries, KS[-1], allowed, 0, vectors.threads)
+    return Prepared(view, queries, truth, allowed, limit)
 
 
 def sample_queries(vectors: Vectors, slots: Slots, count: int, seed: int) -> StoredMatrix:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from vdb import _core
 from vdb.errors import AlreadyExists, InvalidArgument, InvalidState
+from vdb.index.label_spec import Label
+from vdb.index.range_spec import Range
 from vdb.index.repair import Repair
 
 if TYPE_CHECKING:
     from vdb.index.build import Built
     from vdb.index.recall import RecallCurve
+    from vdb.index.spec import Spec
     from vdb.metrics.custom import AnyMetric
     from vdb.storage.state import IndexRecord, TableState
 
@@ -25,8 +28,8 @@ class Superseded(InvalidState):
 class Place:
     """The place of one index once somebody needed it.
 
-    `metric` is None where its function has not been given; `rebuilt` says that the snapshot on disk is not of `built`;
-    `rewrites` is how many changes of attributes in place `built` has seen.
+    `metric` is None where its function has not been given; `rebuilt` says that the snapshot on disk is not of `built`,
+    `new_cells` that it has no `cells`; `rewrites` is how many changes of attributes in place `built` has seen.
     """
 
     metric: AnyMetric | None
@@ -37,6 +40,7 @@ class Place:
     clustering: threading.Lock = field(default_factory=threading.Lock)
     measuring: threading.Lock = field(default_factory=threading.Lock)
     rebuilt: bool = False
+    new_cells: bool = False
     repair: Repair = field(default_factory=Repair)
     rewrites: int = 0
 
@@ -44,13 +48,21 @@ class Place:
         """Serve searches from now on; `built` was made of `state`."""
         self.repair.start_at(state)
         self.rewrites = state.rewrites.count
+        self.new_cells = False
         self.built = built
 
+    def adopt(self, cells: _core.Cells | None) -> None:
+        """Take the cells of a snapshot, unless there are some."""
+        with self.clustering:
+            self.cells = self.cells or cells
+
     def lags(self, state: TableState) -> bool:
-        """Whether `built` lacks rows of `state`, or keys and labels that were changed in place."""
+        """Whether `built` lacks rows of `state`, or keys and labels that were changed in place, or makes overlays."""
         built = self.built
         if built is None:
             return False
+        if isinstance(built, _core.LabelGraph) and built.lacking > 0:
+            return True
         reads_attributes = isinstance(built, _core.RangeGraph | _core.LabelGraph)
         return built.covered < state.next_slot or (reads_attributes and self.rewrites < state.rewrites.count)
 
@@ -59,7 +71,17 @@ class Place:
         if self.built is None:
             return False
         grown = record.file is None or self.built.covered > record.covers_slots
-        return grown or self.rebuilt or self.repair.unsaved
+        return grown or self.rebuilt or self.repair.unsaved or self.new_cells
+
+    def saved(self) -> None:
+        """The snapshot on disk is that of `built` and `cells`."""
+        self.rebuilt = self.new_cells = self.repair.unsaved = False
+
+
+def default_name(table: str, column: str, spec: Spec) -> str:
+    """The name of an index that was given none: a table may have one of each kind, and one for each attribute."""
+    attribute = [spec.attribute] if isinstance(spec, Range | Label) else []
+    return "_".join([table, column, *attribute, spec.kind])
 
 
 def check_asked(state: TableState, column: str, progress: object) -> None:

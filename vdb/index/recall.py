@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vdb.errors import InvalidArgument
 from vdb.index.effort import KS, FilteredWalks, checked_counts, checked_efforts, effort_for
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LEAST_ROWS: Final = 1024  # with fewer, a walk costs more than the scan, and no curve is needed
+BOUNDS_FACTOR: Final = 8  # what bounds find about as much as, with fewer rows: they take its place among the factors
 _FORMAT: Final = 2  # of the stored form; another is measured anew
 
 # A curve is measured again when the slots have grown by half, or when a fifth of the rows it was measured on are gone:
@@ -24,6 +25,29 @@ _FORMAT: Final = 2  # of the stored form; another is measured anew
 # own error of sampling, and growth by a constant factor makes the cost of all measurements a multiple of the last.
 _GROWTH: Final = 1.5
 _DEAD_SHARE: Final = 0.2
+
+
+class Rung(NamedTuple):
+    """How hard an inverted file is searched at one effort of its curve.
+
+    Attributes
+    ----------
+    nprobe : int
+        Lists read.
+    factor : int
+        Rows measured for each one asked for; 0: as many as the bounds of the codes ask for.
+    measured : float
+        The mean of the rows that were measured for the ten nearest.
+    """
+
+    nprobe: int
+    factor: int
+    measured: float
+
+    @property
+    def effort(self) -> int:
+        """The number that stands for it: lists times the factor."""
+        return self.nprobe * (self.factor or BOUNDS_FACTOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +70,9 @@ class RecallCurve:
         The same under filters of several shares, falling; empty where none was worth a walk.
     code_scan : float
         The least mean recall of the `KS` nearest by the scan of the codes; 1.0 where it is exact.
+    rungs : tuple of Rung
+        Of an inverted file, what each of `efs` stands for: lists times the factor. Empty for a graph, whose efforts
+        are candidates kept.
     """
 
     slots: int
@@ -56,6 +83,7 @@ class RecallCurve:
     steps: tuple[float, ...] = ()
     filtered: tuple[FilteredWalks, ...] = ()
     code_scan: float = 0.0
+    rungs: tuple[Rung, ...] = ()
 
     def ef_for(self, recall: float, k: int) -> int | None:
         """`vdb.index.effort.effort_for` of walks over all rows."""
@@ -71,15 +99,20 @@ class RecallCurve:
         return slots < self.slots or slots > _GROWTH * self.slots or dead_since > _DEAD_SHARE * self.rows
 
     def __str__(self) -> str:
-        lines = [f"recall by ef_search ({self.queries} queries, {self.rows:,} rows)"]
-        lines.append("  ef     " + "".join(f"{ef:>8}" for ef in self.efs))
+        knob = "nprobe" if self.rungs else "ef_search"
+        lines = [f"recall by {knob} ({self.queries} queries, {self.rows:,} rows)"]
+        if self.rungs:
+            lines.append("  nprobe " + "".join(f"{rung.nprobe:>8}" for rung in self.rungs))
+            lines.append("  pool/k " + "".join(f"{rung.factor or 'bounds':>8}" for rung in self.rungs))
+        else:
+            lines.append("  ef     " + "".join(f"{ef:>8}" for ef in self.efs))
         for k, recalls in zip(KS, self.recalls, strict=True):
             lines.append(f"  k={k:<5}" + "".join(f"{recall:>8.4f}" for recall in recalls))
         return "\n".join(lines)
 
     def to_json(self) -> str:
         """What `from_json` reads."""
-        names = ("slots", "rows", "queries", "efs", "recalls", "steps", "code_scan")
+        names = ("slots", "rows", "queries", "efs", "recalls", "steps", "code_scan", "rungs")
         fields: dict[str, Any] = {name: getattr(self, name) for name in names}
         fields["filtered"] = [walks.to_fields() for walks in self.filtered]
         return json.dumps({"format": _FORMAT, "ks": KS, **fields})
@@ -108,8 +141,12 @@ def _checked(stored: Mapping[str, Any]) -> RecallCurve:
         steps=checked_counts(stored["steps"], len(efs)) if stored["steps"] else (),
         filtered=tuple(FilteredWalks.from_fields(walks) for walks in stored["filtered"]),
         code_scan=float(stored["code_scan"]),
+        rungs=tuple(
+            Rung(int(nprobe), int(factor), float(measured)) for nprobe, factor, measured in stored.get("rungs", ())
+        ),
     )
-    if curve.queries <= 0 or not 0.0 <= curve.code_scan <= 1.0:
+    climbs = all(rung.nprobe > 0 and rung.factor >= 0 and rung.measured >= 0.0 for rung in curve.rungs)
+    if curve.queries <= 0 or not 0.0 <= curve.code_scan <= 1.0 or not climbs or len(curve.rungs) not in (0, len(efs)):
         raise ValueError("not a recall curve")
     return curve
 

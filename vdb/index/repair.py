@@ -41,7 +41,7 @@ class Repair:
         self._changes = _changes(state)
 
     def go_on(
-        self, graph: _core.Hnsw, state: TableState, view: _core.VectorView, rows: _core.RowSet, threads: int
+        self, graph: _core.Hnsw | _core.Ivf, state: TableState, view: _core.VectorView, rows: _core.RowSet, threads: int
     ) -> None:
         """Repair as much as the rows changed up to `state` are worth, if enough nodes are dead or it has begun.
 
@@ -55,7 +55,7 @@ class Repair:
             self._running = not graph.repair(view, rows, nodes, threads)
 
 
-def dead_nodes(graph: _core.Hnsw, rows: _core.RowSet) -> int:
+def dead_nodes(graph: _core.Hnsw | _core.Ivf, rows: _core.RowSet) -> int:
     """Nodes whose rows have died: `rows` are those that belong into the graph, which may not cover the last of them."""
     if graph.covered < rows.size:
         rows = rows & _core.RowSet.from_range(0, graph.covered, rows.size)

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vdb.errors import Corrupted
-from vdb.index.build import load
+from vdb.index.build import load, save
 from vdb.metrics.custom import CustomMetric
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vdb import _core
     from vdb.index.build import Built
     from vdb.metrics.custom import AnyMetric
     from vdb.storage.state import IndexRecord, TableState
@@ -28,8 +29,13 @@ class Snapshots:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def load(self, metric: AnyMetric, record: IndexRecord, state: TableState) -> Built | None:
-        """The index of the record's snapshot, None, with a warning in the log, where there is no usable one."""
+    def load(
+        self, metric: AnyMetric, record: IndexRecord, state: TableState
+    ) -> tuple[Built, _core.Cells | None] | None:
+        """The index of the record's snapshot, and its cells if it has some.
+
+        None, with a warning in the log, where there is no usable one.
+        """
         if record.file is None:
             return None
         path = self._store.index_path(record.file)
@@ -37,7 +43,7 @@ class Snapshots:
             _log.warning("index %s of table %s: its snapshot is missing; rebuilding it", record.name, record.table)
             return None
         try:
-            built = load(record, str(path))
+            built, cells = load(record, str(path))
         except (Corrupted, OSError, MemoryError) as error:
             _log.warning("index %s of table %s: %s; rebuilding it", record.name, record.table, error)
             return None
@@ -45,16 +51,23 @@ class Snapshots:
             of = "other vectors" if isinstance(metric, str) else "other vectors, or of another function as the metric"
             _log.warning("index %s of table %s: %s is of %s; rebuilding it", record.name, record.table, path, of)
             return None
-        return built
+        return built, cells if cells is not None and cells.covered <= state.next_slot else None
 
-    def save(self, built: Built, metric: AnyMetric, record: IndexRecord, state: TableState) -> IndexRecord:
-        """Save an index; its record with the new snapshot, still to be listed."""
+    def save(
+        self,
+        built: Built,
+        metric: AnyMetric,
+        record: IndexRecord,
+        state: TableState,
+        cells: _core.Cells | None = None,
+    ) -> IndexRecord:
+        """Save an index and the cells of its vectors; its record with the new snapshot, still to be listed."""
         covered = 0
 
         def write(path: Path) -> None:
             nonlocal covered
             covered = built.covered
-            built.save(str(path), self._identity(metric, record, state))
+            save(built, str(path), self._identity(metric, record, state), cells)
 
         file = self._store.save_index(write)
         return replace(record, file=file, covers_slots=covered, covers_seq=self._store.state.seq)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from vdb import _core
+from vdb.attributes.column import NOTHING, Since
 from vdb.attributes.keeper import Outdated
 from vdb.index.build import OVER_ATTRIBUTES
 from vdb.index.label_spec import Label
@@ -21,10 +25,59 @@ if TYPE_CHECKING:
     from vdb.metrics.custom import AnyMetric
     from vdb.storage.state import IndexRecord, TableState
 
+# Of overlays that are made anew, after a commit: as many rows as it has, four times, so that one is there before its
+# label has changed much, and after a commit of one row some hundredths of a second's worth.
+_ROWS_PER_ROW: Final = 4
+_LEAST_ROWS: Final = 64
+
 
 def codes_first(records: Iterable[IndexRecord]) -> list[IndexRecord]:
     """The records in an order in which each comes after those whose codes it reads."""
     return sorted(records, key=lambda record: record.kind in OVER_ATTRIBUTES)
+
+
+@dataclass
+class _Seen:
+    """What an index has seen of its attribute; `meaning` is what its keys or labels mean, None before it saw any."""
+
+    meaning: object = None
+    rewrites: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)  # one thread at a time brings it along
+
+    def since(self, covered: int, attribute: str, state: TableState, meaning: object) -> Since | None:
+        """What is to be brought along to `state`, None where that is everything."""
+        if covered == 0 or self.meaning is not meaning:
+            return None
+        changed = state.rewrites.since(attribute, self.rewrites)
+        return None if changed is None else Since(covered, self.rewrites, changed[changed < covered])
+
+    def is_ahead(self, state: TableState) -> bool:
+        """Whether another thread has brought it further than to `state`."""
+        return self.meaning is not None and self.rewrites > state.rewrites.count
+
+    def note(self, state: TableState, meaning: object) -> None:
+        """It has all of `state`."""
+        self.meaning, self.rewrites = meaning, state.rewrites.count
+
+
+class _Goal(NamedTuple):
+    """The state that an index is to be brought up to."""
+
+    metric: AnyMetric
+    record: IndexRecord
+    state: TableState
+
+    @property
+    def view(self) -> _core.VectorView:
+        return vector_view(self.state, self.record.column, self.metric)
+
+    @property
+    def rows(self) -> _core.RowSet:
+        return measurable(self.state, self.record.column, self.metric)
+
+    @property
+    def attribute(self) -> str:
+        return str(self.record.params["attribute"])
 
 
 class Sources:
@@ -34,12 +87,13 @@ class Sources:
         self._attributes = attributes
         self._built = built
         self._threads = threads
+        self._seen: WeakKeyDictionary[Built, _Seen] = WeakKeyDictionary()
 
     def check(self, spec: Spec, state: TableState) -> None:
         """InvalidArgument where the rows of a table are not what a spec is for."""
         if isinstance(spec, Label):
             spec.check_column(state.schema)
-            _, labels = self._column(state, spec.attribute).memberships()
+            _, _, labels = self._column(state, spec.attribute).memberships()
             spec.check_counts(state.schema.name, labels, state.live.count)
 
     def extend(
@@ -54,17 +108,20 @@ class Sources:
 
         Superseded where the values of its attribute in that state are nowhere any more.
         """
-        rows = measurable(state, record.column, metric)
-        view = vector_view(state, record.column, metric)
+        goal = _Goal(metric, record, state)
         if isinstance(built, _core.RangeGraph):
-            column = self._column(state, str(record.params["attribute"]))
-            keys, codes = column.order_keys(), self.walk_codes(state, record)
-            built.extend(view, rows - column.null, self._threads, progress, keys, codes)
+            self._extend_range(built, goal, progress)
         elif isinstance(built, _core.LabelGraph):
-            offsets, labels = self._column(state, str(record.params["attribute"])).memberships()
-            built.extend(view, rows, self._threads, progress, offsets, labels, self.walk_codes(state, record))
+            self._extend_overlays(built, goal, progress)
         else:
-            built.extend(view, rows, self._threads, progress)
+            built.extend(goal.view, goal.rows, self._threads, progress)
+
+    def follow(self, built: Built, metric: AnyMetric, record: IndexRecord, state: TableState) -> None:
+        """`extend` after a commit, in proportion to its rows: overlays that are made anew get some of theirs."""
+        if isinstance(built, _core.LabelGraph):
+            self._extend_overlays(built, _Goal(metric, record, state), None, in_slices=True)
+        else:
+            self.extend(built, metric, record, state)
 
     def walk_codes(self, state: TableState, record: IndexRecord) -> _core.Hnsw | None:
         """The graph of the same column and metric whose codes walks of this index read, None where there is none."""
@@ -75,6 +132,39 @@ class Sources:
                 if isinstance(built, _core.Hnsw):
                     return built
         return None
+
+    def _extend_range(self, built: _core.RangeGraph, goal: _Goal, progress: Callable[[int, int], None] | None) -> None:
+        state, attribute = goal.state, goal.attribute
+        column, codes = self._column(state, attribute), self.walk_codes(state, goal.record)
+        seen = self._seen.setdefault(built, _Seen())
+        with seen.lock:
+            if seen.is_ahead(state):
+                return
+            since = seen.since(built.covered, attribute, state, column.meaning)
+            keys, slots = column.order_keys(since or NOTHING)
+            rows, whole = goal.rows - column.null, since is None
+            built.extend(goal.view, rows, self._threads, progress, slots, keys, codes, whole)
+            seen.note(state, column.meaning)
+
+    def _extend_overlays(
+        self,
+        built: _core.LabelGraph,
+        goal: _Goal,
+        progress: Callable[[int, int], None] | None,
+        in_slices: bool = False,
+    ) -> None:
+        state, attribute = goal.state, goal.attribute
+        column, codes = self._column(state, attribute), self.walk_codes(state, goal.record)
+        seen = self._seen.setdefault(built, _Seen())
+        with seen.lock:
+            if seen.is_ahead(state):
+                return
+            since = seen.since(built.covered, attribute, state, column.meaning.labels)
+            slots, offsets, labels = column.memberships(since or NOTHING)
+            most = max(_LEAST_ROWS, _ROWS_PER_ROW * len(slots)) if in_slices and since is not None else 0
+            whole = since is None
+            built.extend(goal.view, goal.rows, self._threads, progress, slots, offsets, labels, codes, whole, most)
+            seen.note(state, column.meaning.labels)
 
     def _column(self, state: TableState, name: str) -> ColumnIndex:
         try:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vdb.index.acorn import ACORN
+    from vdb.index.ivf_spec import IVFPQ, IVFRaBitQ
     from vdb.index.label_spec import Label
     from vdb.index.range_spec import Range
 
@@ -141,7 +142,7 @@ class Flat:
 
 
 GraphSpec: TypeAlias = "HNSW | ACORN"
-Spec: TypeAlias = "GraphSpec | Flat | Range | Label"
+Spec: TypeAlias = "GraphSpec | Flat | Range | Label | IVFPQ | IVFRaBitQ"
 
 
 def check_graph(spec: GraphSpec) -> None:

@@ -27,11 +27,13 @@ class RecallReport:
     queries : int
         Searches made.
     ef_search : int or None
-        The effort of the walks; None where the search was a scan, as the planner may choose.
+        The effort of the walks; None where there were none, as the planner may choose.
     worst_query : int
         The number of the query of which the smallest share was found, the first of them.
     worst_recall : float
         That share.
+    nprobe : int or None
+        Lists of an inverted file that each search read; None where there was none.
     """
 
     recall: float
@@ -40,9 +42,11 @@ class RecallReport:
     ef_search: int | None
     worst_query: int
     worst_recall: float
+    nprobe: int | None = None
 
     def __str__(self) -> str:
-        how = "by scan" if self.ef_search is None else f"at ef_search={self.ef_search}"
+        efforts = (("ef_search", self.ef_search), ("nprobe", self.nprobe))
+        how = next((f"at {name}={value}" for name, value in efforts if value is not None), "by scan")
         worst = f"worst: query {self.worst_query} with {self.worst_recall:.4f}"
         return f"recall@{self.k} {self.recall:.4f} {how}, {self.queries} queries, {worst}"
 
@@ -63,7 +67,8 @@ def compare(found: Answer, truth: Answer, plan: Plan) -> RecallReport:
         recall=float(shares.mean()),
         k=plan.situation.k,
         queries=len(shares),
-        ef_search=plan.effort.ef if plan.is_walk else None,
+        ef_search=plan.effort.ef or None,
         worst_query=worst,
         worst_recall=float(shares[worst]),
+        nprobe=plan.effort.nprobe or None,
     )

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vdb.index.build import GRAPHS, OVER_ATTRIBUTES
-from vdb.index.machine import MACHINES, guessed, timed_rows
+from vdb.index.ivf_spec import IVFS
+from vdb.index.machine import MACHINES, guessed, timed_queries, timed_rows
+from vdb.index.pace import NO_PACE, guessed_pace, pace_of
 from vdb.index.recall import LEAST_ROWS
 from vdb.index.view import measurable
 from vdb.index.walk_codes import code_bytes
 from vdb.metrics.custom import name_of
+from vdb.query.methods.lists import ListProbe, Lists
 from vdb.query.methods.method import Methods
 from vdb.query.methods.model import Graph
 from vdb.query.methods.overlays import LabelWalk, Overlay, RangeWalk
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from vdb.query.plan import Question
     from vdb.query.target import Target
     from vdb.storage.state import IndexRecord
+    from vdb.types import StoredMatrix
 
 
 class Bound(NamedTuple):
@@ -68,6 +72,10 @@ def bind(target: Target, question: Question, indexes: IndexManager, filtered: bo
         elif record.kind in GRAPHS and question.strategy != "scan":
             served = next((g for g in graphs if g.record is record), None)
             methods += _of_graph(target, record, served, question, unusable)
+        elif record.kind in IVFS and question.strategy in ("auto", "ivf"):
+            probe, stays = _of_lists(target, record, indexes, question, unusable)
+            methods.append(probe)
+            lasting = lasting and stays
         elif record.kind in OVER_ATTRIBUTES and question.strategy in ("auto", record.kind):
             near = next((g for g in graphs if g.has_codes), graphs[0] if graphs else None)
             at_hand = indexes.overlays(target.state, record) if record.kind == "label" and not unusable else None
@@ -138,6 +146,28 @@ def _of_graph(
             yield TwoHopWalk(name, bare, machine, question, unusable)
     if strategy in ("auto", "post"):
         yield PostWalk(name, graph, machine, question, unusable)
+
+
+def _of_lists(
+    target: Target, record: IndexRecord, indexes: IndexManager, question: Question, unusable: str
+) -> tuple[ListProbe, bool]:
+    """The search of an inverted file, and whether its curve is the newest."""
+    view = target.view
+    if unusable:  # lists that cannot serve are not loaded
+        return ListProbe(record.name, Lists(0, None, NO_PACE), question, unusable), True
+    ivf = target.indexes.lists(record.name)
+    pace, curve, lasting = guessed_pace(view, ivf), None, True
+    if target.rows >= LEAST_ROWS:
+        curve = indexes.recall_curve(target.state, record)
+        lasting = curve is not None and not curve.is_stale(target.state.next_slot, target.state.live.count)
+        if ivf.covered <= view.n:
+
+            def queries() -> StoredMatrix:
+                slots = measurable(target.state, record.column, target.metric).to_slots()
+                return timed_queries(target.state.vectors[record.column].data, slots)
+
+            pace = pace_of(view, ivf, queries)
+    return ListProbe(record.name, Lists(ivf.nlist, curve, pace), question), lasting and ivf.nlist > 0
 
 
 def _of_overlay(

@@ -90,7 +90,7 @@ class Executor:
         """Search, and scan the same rows of the same state for the truth."""
         target, chosen = self._chosen(state, request, Actuals())
         search = self._planned(target, chosen, request, Actuals())
-        exact = request._replace(ef_search=None, recall=None, strategy="scan")
+        exact = request._replace(ef_search=None, recall=None, strategy="scan", nprobe=None)
         truth = self._run(target, self._planned(target, chosen, exact, Actuals()), exact)
         return compare(self._run(target, search, request), truth, search.plan)
 
@@ -165,7 +165,7 @@ class Executor:
         return Search(target.view, request.queries, chosen.rows, plan, target.indexes, threads, actuals, seeds)
 
     def _plan(self, target: Target, chosen: Chosen, request: Request) -> tuple[Plan, Slots | None]:
-        question = Question(request.k, request.ef_search, request.recall, request.strategy)
+        question = Question(request.k, request.ef_search, request.recall, request.strategy, request.nprobe)
         if (known := chosen.plans.get(question)) is not None:
             return known, None
         methods, lasting = self._bound(target, question, chosen is not target.everything)

@@ -55,7 +55,8 @@ class Explanation:
         lines += self._considered()
         estimates = f"estimates {actuals.estimates:,}   " if actuals.estimates else ""
         tests = f"bitmap tests {actuals.tests:,}   " if actuals.tests else ""
-        work = f"hops {actuals.hops:,}   {estimates}distances {actuals.distances:,}   {tests}"
+        way = f"lists {actuals.lists:,}   " if actuals.lists else f"hops {actuals.hops:,}   "
+        work = f"{way}{estimates}distances {actuals.distances:,}   {tests}"
         lines += [
             f"  {work}fallbacks {actuals.fallbacks}",
             f"  returned  {returned} of {seen.returned * queries}",
@@ -69,7 +70,8 @@ class Explanation:
             return ": codes decide which rows are measured"
         wanted = plan.situation.question.recall
         parts = [f"{effort.arm} walk"] if effort.arm else []
-        parts.append(f"ef_search={effort.ef}" + ("" if wanted is None else f" for recall {wanted:g}"))
+        knob = f"nprobe={effort.nprobe}" if effort.nprobe else f"ef_search={effort.ef}"
+        parts.append(knob + ("" if wanted is None else f" for recall {wanted:g}"))
         parts += [f"pool={effort.pool}"] if effort.pool > effort.ef else []
         parts += [f"budget={effort.budget:,} steps, then {plan.finish}"] if effort.budget else []
         return ", " + ", ".join(parts)

@@ -29,6 +29,9 @@ class Indexes(Protocol):
     def codes(self, name: str) -> _core.Codes:
         """That of a Flat."""
 
+    def lists(self, name: str) -> _core.Ivf:
+        """That of an IVFPQ or IVFRaBitQ."""
+
     def range_graph(self, name: str) -> _core.RangeGraph:
         """That of a Range."""
 
@@ -84,8 +87,8 @@ class Search:
     def harder(self) -> Search:
         """The same search with more effort, so that a walk finds what is as near as its last row."""
         effort = self.plan.effort
-        ef, pool = effort.ef * _WIDEN, max(effort.pool, effort.ef) * _WIDEN
-        return replace(self, plan=self.plan._replace(effort=effort._replace(ef=ef, pool=pool)))
+        ef, pool, nprobe = effort.ef * _WIDEN, max(effort.pool, effort.ef) * _WIDEN, effort.nprobe * _WIDEN
+        return replace(self, plan=self.plan._replace(effort=effort._replace(ef=ef, pool=pool, nprobe=nprobe)))
 
     def scan(self, k: int) -> Answer:
         """The answer of the scan that finishes the plan."""

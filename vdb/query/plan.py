@@ -24,13 +24,16 @@ class Question(NamedTuple):
     strategy : str
         "auto", or the method that the caller forces.
     recall : float or None
-        What the caller wants to find of the true neighbours, in place of `ef_search`.
+        What the caller wants to find of the true neighbours, in place of `ef_search` and `nprobe`.
+    nprobe : int or None
+        Lists of an inverted file to read, where the caller insists.
     """
 
     k: int
     ef_search: int | None = None
     recall: float | None = None
     strategy: str = "auto"
+    nprobe: int | None = None
 
 
 class Situation(NamedTuple):
@@ -87,17 +90,20 @@ class Effort(NamedTuple):
     ef : int
         Allowed candidates a walk keeps; 0 where the method is no walk.
     pool : int
-        Nodes it keeps to find its way; 0: as many.
+        Nodes it keeps to find its way; 0: as many. Of an inverted file, the rows measured; 0: as the codes ask for.
     budget : int
         Rows to look at before a query goes over to the scan; 0: none.
     arm : str
         How a graph is walked.
+    nprobe : int
+        Lists of an inverted file that are read.
     """
 
     ef: int = 0
     pool: int = 0
     budget: int = 0
     arm: str = ""
+    nprobe: int = 0
 
 
 class Considered(NamedTuple):
@@ -139,7 +145,7 @@ class Plan(NamedTuple):
     @property
     def is_walk(self) -> bool:
         """Whether it has an effort that decides what is found."""
-        return self.effort.ef > 0
+        return self.effort.ef > 0 or self.effort.nprobe > 0
 
     @property
     def reason(self) -> str:
@@ -180,6 +186,11 @@ class Actuals:
     def estimates(self) -> int:
         """Distances estimated from codes."""
         return sum(stats.estimates for stats in self.work)
+
+    @property
+    def lists(self) -> int:
+        """Lists of inverted files read."""
+        return sum(stats.lists for stats in self.work)
 
     @property
     def hops(self) -> int:

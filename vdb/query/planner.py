@@ -30,10 +30,10 @@ _REMEDIES: Final = {
     "acorn": "create_index(column, ACORN(metric=...)) or HNSW(metric=...) for this metric",
     "range": "create_index(column, Range(attribute)) and a predicate that demands a range of the attribute",
     "label": "create_index(column, Label(attribute)) and a predicate that demands values of the attribute",
-    "ivf": "strategy='codes' scans compressed rows too",
+    "ivf": "create_index(column, IVFPQ(metric=...)) or IVFRaBitQ(metric=...) for this metric",
 }
 _MISSING: Final = {
-    "ivf": "this version has no IVF index",
+    "ivf": "the column has no inverted lists",
     "range": "the column has no range index",
     "label": "the column has no label index",
 }
@@ -122,5 +122,10 @@ def _forced(seen: Situation, methods: Methods) -> Method:
     why = "; ".join(refusals) or _MISSING.get(strategy, "the column has no graph")
     raise InvalidArgument(
         f"strategy {strategy!r} cannot run: {why}.\n  Fix: {_REMEDIES[strategy]}"
-        ", or strategy='auto'" + (", or ef_search= in place of recall=." if seen.question.recall is not None else ".")
+        ", or strategy='auto'"
+        + (f", or {_knob(strategy)}= in place of recall=." if seen.question.recall is not None else ".")
     )
+
+
+def _knob(strategy: str) -> str:
+    return "nprobe" if strategy == "ivf" else "ef_search"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vdb.types import Dtype, Predicate, StoredMatrix, TableSchema, VectorColumn
 
 STRATEGIES: Final = ("auto", "scan", "codes", "graph", "post", "acorn", "range", "label", "ivf")
+_MOST_LISTS: Final = 2**31 - 1  # more than any index has
 
 
 class SearchOptions(NamedTuple):
@@ -35,6 +36,7 @@ class SearchOptions(NamedTuple):
     ef_search: int | None = None
     strategy: str = "auto"
     recall: float | None = None
+    nprobe: int | None = None
 
 
 class Request(NamedTuple):
@@ -48,7 +50,7 @@ class Request(NamedTuple):
     ef_search : int or None
         What the caller insists on.
     recall : float or None
-        What the caller wants to find of the true neighbours; never given together with `ef_search`.
+        What the caller wants to find of the true neighbours; never given together with `ef_search` or `nprobe`.
     columns : tuple of str
         The columns the hits will show.
     parse_seconds : float
@@ -66,6 +68,7 @@ class Request(NamedTuple):
     columns: tuple[str, ...]
     recall: float | None = None
     parse_seconds: float = 0.0
+    nprobe: int | None = None
 
 
 def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions) -> Request:
@@ -74,7 +77,7 @@ def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions
     Raises
     ------
     InvalidArgument
-        k, ef_search, recall, strategy, metric, a column or the query is not valid; DimensionMismatch and PredicateError
+        k, an effort, the strategy, the metric, a column or the query is not valid; DimensionMismatch and PredicateError
         are such errors too.
     """
     column = choose_column(schema, options.column)
@@ -91,7 +94,8 @@ def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions
     ef_search = options.ef_search
     if ef_search is not None:
         ef_search = check_option("ef_search", ef_search, EF_SEARCH)
-    wanted = None if options.recall is None else _checked_recall(options.recall, ef_search)
+    nprobe = None if options.nprobe is None else _checked_nprobe(options.nprobe)
+    wanted = None if options.recall is None else _checked_recall(options.recall, ef_search, nprobe)
     unfiltered = options.where is None and options.params is None
     predicate, parse_seconds = None, 0.0
     if not unfiltered:
@@ -99,17 +103,28 @@ def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions
         predicate = parse_where(options.where, options.params, schema)
         parse_seconds = time.perf_counter() - began
     columns = schema.shown if options.select is None else shown_columns(schema, options.select)
-    strategy = options.strategy
-    return Request(column, queries, is_batch, k, metric, predicate, ef_search, strategy, columns, wanted, parse_seconds)
+    asked = Request(column, queries, is_batch, k, metric, predicate, ef_search, options.strategy, columns)
+    return asked._replace(recall=wanted, parse_seconds=parse_seconds, nprobe=nprobe)
 
 
-def _checked_recall(recall: object, ef_search: int | None) -> float:
-    checked = check_recall(recall)
-    if ef_search is not None:
+def _checked_nprobe(value: object) -> int:
+    nprobe = check_integer("nprobe", value)
+    if nprobe < 1:
         raise InvalidArgument(
-            f"got both recall={checked:g} and ef_search={ef_search}, and each decides how hard to search.\n"
-            "  Fix: pass recall= to have ef_search chosen, or ef_search= to force it."
+            f"nprobe must be at least 1, got {nprobe}.\n"
+            "  Fix: pass the number of lists to read, or leave it out to have it chosen."
         )
+    return min(nprobe, _MOST_LISTS)
+
+
+def _checked_recall(recall: object, ef_search: int | None, nprobe: int | None) -> float:
+    checked = check_recall(recall)
+    for name, effort in (("ef_search", ef_search), ("nprobe", nprobe)):
+        if effort is not None:
+            raise InvalidArgument(
+                f"got both recall={checked:g} and {name}={effort}, and each decides how hard to search.\n"
+                f"  Fix: pass recall= to have {name} chosen, or {name}= to force it."
+            )
     return checked
 
 

@@ -119,6 +119,7 @@ class OpenIndexes:
         self._manager = manager
         self._state = state
         self._graphs: dict[str, _core.Hnsw] = {}
+        self._lists: dict[str, _core.Ivf] = {}
         self._range_graphs: dict[str, _core.RangeGraph] = {}
         self._label_graphs: dict[str, _core.LabelGraph] = {}
         self._cells: dict[str, _core.Cells] = {}
@@ -133,6 +134,15 @@ class OpenIndexes:
     def codes(self, name: str) -> _core.Codes:
         """That of a Flat."""
         return self._manager.codes(self._state, self._state.indexes[name])
+
+    def lists(self, name: str) -> _core.Ivf:
+        """That of an IVFPQ or IVFRaBitQ."""
+        known = self._lists.get(name)
+        if known is None:
+            known = self._lists[name] = self._manager.built_as(
+                self._state, self._state.indexes[name], _core.Ivf, "lists"
+            )
+        return known
 
     def range_graph(self, name: str) -> _core.RangeGraph:
         """That of a Range."""

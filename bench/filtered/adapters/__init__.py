@@ -12,11 +12,16 @@ if TYPE_CHECKING:
 
 PEERS = {
     "vdb": "vdb_:VdbFiltered",
+    "vdb_ivf": "vdb_ivf:VdbIvf",
     "numpy": "numpy_:NumpyGather",
     "faiss_flat": "faiss_flat:FaissFlat",
     "faiss_hnsw": "faiss_hnsw:FilteredFaissHnsw",
     "faiss_ivfpq": "faiss_ivfpq:FilteredFaissIvfPq",
+    "faiss_ivfpq8": "faiss_ivf:FilteredFaissIvfPq8",
+    "faiss_ivf_rabitq": "faiss_ivf:FilteredFaissIvfRabitq",
     "hnswlib": "hnswlib_:FilteredHnswlib",
+    "rabitqlib_ivf": "rabitqlib_ivf:UnfilteredRabitqlibIvf",
+    "scann": "scann_:UnfilteredScann",
     "zvec": "zvec_:FilteredZvec",
     "lancedb": "lancedb_:FilteredLancedb",
     "duckdb": "duckdb_:DuckdbExact",

@@ -10,6 +10,8 @@ from bench.filtered.predicate import Between, Contains, Equal, Every, Inexpressi
 def where(predicate: Predicate) -> dict[str, Any]:
     """The predicate as a `where` of metadata; Inexpressible for a part of a text."""
     if isinstance(predicate, Every | Some):
+        if not predicate.parts:
+            raise Inexpressible("chromadb has no predicate that every row satisfies")
         return {"$and" if isinstance(predicate, Every) else "$or": [where(part) for part in predicate.parts]}
     if isinstance(predicate, Equal):
         return {predicate.column: {"$eq": predicate.value}}

@@ -1,8 +1,10 @@
-"""faiss inverted lists of 4-bit PQ codes, scanned with a bitmap of the allowed rows and refined by the vectors."""
+"""faiss inverted lists of codes, scanned with a bitmap of the allowed rows and refined by the vectors."""
 
 from __future__ import annotations
 
 import math
+import time
+from typing import ClassVar
 
 import faiss
 
@@ -11,7 +13,7 @@ from bench.adapters.faiss_codes import DIMENSIONS_PER_CODE
 from bench.adapters.faiss_hnsw import METRICS
 from bench.filtered.adapters.base import FilteredPeer, Sweep
 from bench.filtered.adapters.faiss_flat import bitmap
-from bench.filtered.predicate import Predicate
+from bench.filtered.predicate import EVERYTHING, Predicate
 from bench.filtered.questions import Allowed, FilteredData
 
 LISTS = 1.6  # times the root of the rows, to the nearest power of two: 512 at 100,000
@@ -22,23 +24,29 @@ Bound = tuple["faiss.IndexRefineSearchParameters", "faiss.SearchParametersIVF"]
 class FilteredFaissIvfPq(FilteredPeer):
     name = "faiss_ivfpq"
     version = faiss.__version__
+    factory: ClassVar[str] = "IVF{lists},PQ{codes}x4fs,RFlat"
 
     def build(self, data: FilteredData, threads: int) -> None:
         faiss.omp_set_num_threads(threads)
         rows, dim = data.vectors.shape
         self.lists = 2 ** round(math.log2(LISTS * math.sqrt(rows)))
-        factory = f"IVF{self.lists},PQ{dim // DIMENSIONS_PER_CODE}x4fs,RFlat"
-        self.index = faiss.index_factory(dim, factory, METRICS[self.setup.params.metric])
+        text = self.factory.format(lists=self.lists, codes=dim // DIMENSIONS_PER_CODE)
+        self.index = faiss.index_factory(dim, text, METRICS[self.setup.params.metric])
+        began = time.perf_counter()
         self.index.train(data.vectors)
         self.index.add(data.vectors)
+        seconds = time.perf_counter() - began
+        size = float(self.memory_bytes() - data.vectors.nbytes)
+        self.parts[f"faiss {text}"] = {"seconds": seconds, "bytes": size}
         faiss.omp_set_num_threads(1)
 
     def sweeps(self) -> dict[str, list[Sweep]]:
         probes = [2**power for power in range(1, round(math.log2(self.lists)) + 1)]
         return {self.name: [[{"nprobe": n, "k_factor": factor} for n in probes] for factor in REFINED]}
 
-    def bind(self, predicate: Predicate, allowed: Allowed) -> Bound:  # noqa: ARG002
-        lists = faiss.SearchParametersIVF(sel=bitmap(allowed))  # type: ignore[call-arg]
+    def bind(self, predicate: Predicate, allowed: Allowed) -> Bound:
+        selector = {} if predicate == EVERYTHING else {"sel": bitmap(allowed)}
+        lists = faiss.SearchParametersIVF(**selector)  # type: ignore[call-arg]
         return faiss.IndexRefineSearchParameters(base_index_params=lists), lists  # type: ignore[call-arg]
 
     def search(self, q: FloatVector, k: int, bound: Bound) -> RowNumbers:

@@ -15,7 +15,7 @@ from lancedb.index import Bitmap, BTree, IvfPq, LabelList
 from bench.adapters.base import FloatVector, RowNumbers, installed_version
 from bench.adapters.lancedb_ import METRICS, SUB_VECTOR_DIMENSIONS
 from bench.filtered.adapters.base import Sweep, TextPeer, bytes_below
-from bench.filtered.predicate import Dialect
+from bench.filtered.predicate import NO_FILTER, Dialect
 from bench.filtered.questions import FilteredData
 
 SCALAR: dict[str, Any] = {"lot": BTree(), "update_date": BTree(), "main_categories": LabelList()}
@@ -47,7 +47,8 @@ class FilteredLancedb(TextPeer):
         return {self.name: [[{"nprobes": n, "refine": factor} for n in probes] for factor in (4, 16)]}
 
     def search(self, q: FloatVector, k: int, bound: str) -> RowNumbers:
-        search = cast("Any", self.table.search(q)).where(bound, prefilter=True).nprobes(self.effort["nprobes"])
+        search = cast("Any", self.table.search(q)).nprobes(self.effort["nprobes"])
+        search = search if bound == NO_FILTER else search.where(bound, prefilter=True)
         found = search.refine_factor(self.effort["refine"]).limit(k).select(["row", "_distance"]).to_arrow()
         return found["row"].to_numpy()
 

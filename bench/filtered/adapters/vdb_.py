@@ -9,7 +9,7 @@ import vdb
 from bench.adapters.base import FloatVector, RowNumbers, installed_version
 from bench.filtered.adapters.base import Effort, Sweep, TextPeer
 from bench.filtered.adapters.vdb_plans import STAGES, STRATEGIES, index_spec, make_table
-from bench.filtered.predicate import Inexpressible, Value
+from bench.filtered.predicate import NO_FILTER, Inexpressible, Value
 from bench.filtered.questions import FilteredData
 from vdb.database import Database
 from vdb.query.execute import Executor
@@ -40,8 +40,9 @@ class VdbFiltered(TextPeer):
         self.options: dict[str, Any] = {"recall": percent / 100} if percent else dict(effort)
 
     def search(self, q: FloatVector, k: int, bound: tuple[str, list[Value]]) -> RowNumbers:
+        text = () if bound[0] == NO_FILTER else bound
         try:
-            hits = self.table.search(q, k, *bound, strategy=self.strategy, **self.options)
+            hits = self.table.search(q, k, *text, strategy=self.strategy, **self.options)
         except vdb.InvalidArgument as error:
             raise Inexpressible(str(error).partition("\n")[0]) from error
         explained: Any = hits.plan

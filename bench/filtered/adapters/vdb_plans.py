@@ -15,6 +15,7 @@ ACORN = {"M": 32, "gamma": 12, "M_beta": 64}  # the authors' parameters
 EFS: Sweep = [{"ef_search": ef} for ef in (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)]
 RECALLS: Sweep = [{"recall_percent": percent} for percent in (90, 95, 99)]
 AT_DEFAULTS: Sweep = [{}]
+LISTS: dict[str, tuple[Any, str]] = {"ivfpq": (vdb.IVFPQ, "nbits"), "ivfrabitq": (vdb.IVFRaBitQ, "bits")}
 STAGES = ("parse", "predicate", "plan", "search")
 STRATEGIES = {
     "auto": [AT_DEFAULTS, EFS, RECALLS],
@@ -25,6 +26,7 @@ STRATEGIES = {
     "acorn": [EFS],
     "range": [EFS],
     "label": [EFS],
+    "ivf": [AT_DEFAULTS, RECALLS],
 }
 
 
@@ -38,10 +40,14 @@ def make_table(db: vdb.Database, data: FilteredData, metric: Metric, rows: int |
 
 
 def index_spec(text: str, params: GraphParams) -> Any:
-    """The index that a workload calls so, as `range:update_date`."""
+    """The index that a workload calls so, as `range:update_date`, or `ivfrabitq:2` for so many bits."""
     kind, _, column = text.partition(":")
+    if kind in LISTS:
+        make, bits = LISTS[kind]
+        return make(**({bits: int(column)} if column else {}))
     options = {"flat": {}, "acorn": ACORN}.get(kind, {"M": params.M, "ef_construction": params.ef_construction})
     names = {"hnsw": "HNSW", "flat": "Flat", "acorn": "ACORN", "range": "Range", "label": "Label"}
     if kind not in names:
-        raise ValueError(f"unknown index {text!r}; expected one of {', '.join(names)}, with :column where it has one")
+        known = ", ".join((*names, *LISTS))
+        raise ValueError(f"unknown index {text!r}; expected one of {known}, with :column where it has one")
     return getattr(vdb, names[kind])(*([column] if column else []), **options)

@@ -12,7 +12,7 @@ import zvec
 from bench.adapters.base import FloatVector, RowNumbers, installed_version
 from bench.adapters.zvec_ import METRICS, ROWS_A_CALL
 from bench.filtered.adapters.base import Effort, Sweep, TextPeer, bytes_below
-from bench.filtered.predicate import Dialect
+from bench.filtered.predicate import NO_FILTER, Dialect
 from bench.filtered.questions import FilteredData
 
 INT, TEXT, TEXTS = zvec.DataType.INT64, zvec.DataType.STRING, zvec.DataType.ARRAY_STRING
@@ -49,7 +49,8 @@ class FilteredZvec(TextPeer):
 
     def search(self, q: FloatVector, k: int, bound: str) -> RowNumbers:
         query = zvec.Query("v", vector=q.tolist(), param=self.param)
-        found = self.rows.query(query, topk=k, filter=bound, output_fields=[])
+        text = None if bound == NO_FILTER else bound
+        found = self.rows.query(query, topk=k, filter=text, output_fields=[])
         return np.array([int(doc.id) for doc in found], np.int64)
 
     def memory_bytes(self) -> int:

@@ -118,13 +118,18 @@ std::shared_ptr<const Cells::Centroids> Cells::train(const VectorView& view, con
   clustering.seed = params_.seed;
   clustering.threads = options.threads;
   std::vector<float> values = kmeans({rows.data(), n, view.dim}, clustering, {options.cancel, {}}).centroids;
-  const Metric metric = view.metric == Metric::kInnerProduct ? Metric::kInnerProduct : Metric::kL2;
-  const std::size_t k = clustering.k;
-  ScalarQuantizer codec = ScalarQuantizer::train({values.data(), k, view.dim}, {metric}, options.cancel);
-  std::vector<std::uint8_t> records(k * codec.record_bytes());
-  for (std::size_t c = 0; c < k; ++c)
-    codec.encode(values.data() + c * view.dim, records.data() + c * codec.record_bytes());
-  return std::make_shared<const Centroids>(Centroids{std::move(values), std::move(codec), std::move(records), k});
+  return coded(std::move(values), clustering.k, params_);
+}
+
+std::shared_ptr<const Cells::Centroids> Cells::coded(std::vector<float> values, std::size_t n,
+                                                     const CellsParams& params) {
+  const Metric metric = params.metric == Metric::kInnerProduct ? Metric::kInnerProduct : Metric::kL2;
+  ScalarQuantizer codec = ScalarQuantizer::train({values.data(), n, params.dim}, {metric}, nullptr);
+  std::vector<std::uint8_t> records(n * codec.record_bytes());
+  for (std::size_t c = 0; c < n; ++c) {
+    codec.encode(values.data() + c * params.dim, records.data() + c * codec.record_bytes());
+  }
+  return std::make_shared<const Centroids>(Centroids{std::move(values), std::move(codec), std::move(records), n});
 }
 
 void Cells::place(const VectorView& view, const CellsExtend& options, std::size_t begin, const Centroids& centroids,

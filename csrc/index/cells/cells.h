@@ -3,6 +3,7 @@
 // data: one writer extends them while searches go on over the state they took.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "core/row_set.h"
 #include "core/slot.h"
 #include "core/vectors.h"
+#include "io/container.h"
 
 namespace vdb {
 
@@ -76,6 +78,19 @@ class Cells {
   // there are four times the rows. Cancelled leaves the cells as they were.
   void extend(const VectorView& view, const CellsExtend& options);
 
+  // What a snapshot of an index holds of cells.
+  struct Image {
+    Snapshot now;
+    std::vector<unsigned char> params;
+
+    std::array<Section, 3> sections() const;  // valid while the image lives
+  };
+  Image image() const;
+  // Null where the file has none; Corrupted where the sections are not those of cells.
+  static std::unique_ptr<Cells> restore(const Container& file);
+  // The same cells under other slot numbers: one for each covered slot, rising, kAbsentSlot for those that are no more.
+  std::unique_ptr<Cells> renumbered(std::span<const Slot> new_slot_of) const;
+
   // Sorts the slots by cell where they are not since the last extend().
   Snapshot snapshot() const;
 
@@ -85,6 +100,8 @@ class Cells {
   std::size_t memory_bytes() const;
 
  private:
+  // `n` centroids (n, dim) with their codes.
+  static std::shared_ptr<const Centroids> coded(std::vector<float> values, std::size_t n, const CellsParams& params);
   std::shared_ptr<const Centroids> train(const VectorView& view, const std::vector<Slot>& slots,
                                          const CellsExtend& options) const;
   void place(const VectorView& view, const CellsExtend& options, std::size_t begin, const Centroids& centroids,

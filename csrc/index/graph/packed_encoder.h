@@ -1,10 +1,6 @@
 // Makes the block of a node: the signs of its neighbours' rotated residuals to it, and the factors that turn a product
 // of signs and query into a distance (Gou, Gao, Xu and Long, SIGMOD 2025, with the estimator of Gao and Long, SIGMOD
 // 2024).
-//
-// For a residual o of the node p, signs x of its rotation and s = |o|^2 / sum |o_i|, s * <x, y> is an unbiased estimate
-// of <o, y> for any y. With y = q - p its error shrinks as the walk nears the query, and s * <x, p> depends on the
-// block alone, so that one product with the query serves all blocks.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "codec/residual.h"
 #include "core/rotation.h"
 #include "core/vectors.h"
 #include "index/graph/packed_layout.h"
@@ -32,12 +29,7 @@ class PackedEncoder {
   void encode(Slot node, std::span<const Slot> neighbors, std::uint8_t* block);
 
  private:
-  struct Factors {
-    float add;
-    float multiply;
-  };
-
-  Factors encode_neighbor(Slot neighbor, std::uint8_t* codes);
+  ResidualFactors encode_neighbor(Slot neighbor, std::uint8_t* codes);
 
   const VectorView& view_;
   const Rotation& rotation_;

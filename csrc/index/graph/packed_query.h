@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/aligned_buffer.h"
+#include "codec/sign_table.h"
 #include "index/graph/packed_codes.h"
 #include "simd/kernels.h"
 
@@ -22,19 +22,14 @@ class PackedQuery {
   // (32,). Returns a bit for each neighbour below the threshold; places without a neighbour are infinitely far.
   std::uint32_t estimate(const std::uint8_t* block, std::size_t g, const PackedScanKernels::Bounds& bounds,
                          float* out) const noexcept {
-    return estimate_(query_, layout_.codes(block, g), layout_.factors(block, g), bounds, out);
+    return estimate_(table_.query(), layout_.codes(block, g), layout_.factors(block, g), bounds, out);
   }
 
  private:
-  void quantise() noexcept;
-  void fill_table() noexcept;
-
   PackedScanKernels::Estimate estimate_ = nullptr;
-  PackedScanKernels::Query query_{};
   PackedLayout layout_{0, 0};
   std::vector<float> rotated_;
-  std::vector<std::int8_t> levels_;
-  AlignedBuffer<std::uint8_t> table_;  // (padded / 4, 16)
+  SignTable table_;
 };
 
 }  // namespace vdb

@@ -88,8 +88,10 @@ class Hnsw {
   // Thread-safe, also beside extend() and repair().
   SearchStats search(const VectorView& view, const QueryBatch& batch, const HnswSearch& how, const Answers& answers);
 
-  std::uint64_t save(const std::string& path, Bytes identity);
-  static std::unique_ptr<Hnsw> load(const std::string& path);
+  // `more` sections go into the same file; load() leaves them to whoever knows them.
+  std::uint64_t save(const std::string& path, Bytes identity, std::span<const Section> more = {});
+  static std::unique_ptr<Hnsw> load(const std::string& path) { return restore(Container::read(path)); }
+  static std::unique_ptr<Hnsw> restore(const Container& file);
 
   // Throws Corrupted, naming `path`, where an invariant is broken that a search relies on.
   void check(const std::string& path);

@@ -107,7 +107,7 @@ std::shared_ptr<Layers> read_layers(const Container& file, const Record& record,
 
 }  // namespace
 
-std::uint64_t Hnsw::save(const std::string& path, Bytes identity) {
+std::uint64_t Hnsw::save(const std::string& path, Bytes identity, std::span<const Section> more) {
   const std::lock_guard lock(writer_);
   Entry entry{0, 0};
   find_entry(kMaxSlots, entry);
@@ -135,14 +135,15 @@ std::uint64_t Hnsw::save(const std::string& path, Bytes identity) {
   CodeStore::Image codes;
   if (codes_) {
     codes = codes_->image();
-    const auto more = codes.sections();
-    sections.insert(sections.end(), more.begin(), more.end());
+    const auto of_codes = codes.sections();
+    sections.insert(sections.end(), of_codes.begin(), of_codes.end());
   }
+  sections.insert(sections.end(), more.begin(), more.end());
   return write_container(path, identity, sections);
 }
 
-std::unique_ptr<Hnsw> Hnsw::load(const std::string& path) {
-  const Container file = Container::read(path);
+std::unique_ptr<Hnsw> Hnsw::restore(const Container& file) {
+  const std::string& path = file.path();
   const Verdict verdict(path);
   const Record record = read_record(file, verdict);
   const std::size_t slots = record.covered;

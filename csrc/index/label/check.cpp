@@ -88,7 +88,8 @@ void LabelGraph::check(const std::string& path) {
   const RowRules rules(rows, used_rows_, path);
   rules.check_chains();
   const std::vector<std::size_t> counts = rules.count_nodes(next_number_);
-  for (const Overlay& overlay : overlays_) {
+  for (const HeldOverlay& held : held_) {
+    const Overlay& overlay = held.overlay;
     rules.require(counts[overlay.number] == overlay.nodes, "overlays", overlay.label,
                   std::to_string(counts[overlay.number]) + " nodes", overlay.nodes);
     for (const Slot entry : overlay.entries) {

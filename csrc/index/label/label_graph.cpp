@@ -30,6 +30,14 @@ void LabelGraph::publish(Published now) {
   published_ = std::move(now);
 }
 
+std::shared_ptr<const Overlays> LabelGraph::complete() const {
+  auto overlays = std::make_shared<Overlays>();
+  for (const HeldOverlay& held : held_) {
+    if (held.complete) overlays->push_back(held.overlay);
+  }
+  return overlays;
+}
+
 void LabelGraph::reserve(std::size_t slots, std::size_t rows) {
   VDB_CHECK(rows < OverlayRows::kNone, "overlays hold at most 4294967294 rows, got " + std::to_string(rows));
   const Published now = published();
@@ -44,15 +52,15 @@ void LabelGraph::reserve(std::size_t slots, std::size_t rows) {
 
 void LabelGraph::drop_unused() {
   std::size_t needed = 0;
-  for (const Overlay& overlay : overlays_) needed += overlay.nodes;
+  for (const HeldOverlay& held : held_) needed += held.overlay.nodes;
   if (used_rows_ - needed <= needed) return;
   std::vector<std::uint32_t> new_number(next_number_, OverlayRows::kNone);
   next_number_ = 0;
-  for (Overlay& overlay : overlays_) {
-    new_number[overlay.number] = next_number_;
-    overlay.number = next_number_++;
+  for (HeldOverlay& held : held_) {
+    new_number[held.overlay.number] = next_number_;
+    held.overlay.number = next_number_++;
   }
-  publish({published().rows->packed(new_number, needed), std::make_shared<const Overlays>(overlays_)});
+  publish({published().rows->packed(new_number, needed), complete()});
   used_rows_ = needed;
 }
 
@@ -88,7 +96,9 @@ std::size_t LabelGraph::nodes() {
   return nodes;
 }
 
-std::size_t LabelGraph::memory_bytes() { return published().rows->bytes(); }
+std::size_t LabelGraph::memory_bytes() {
+  return published().rows->bytes() + members_bytes_.load(std::memory_order_relaxed);
+}
 
 std::vector<Slot> LabelGraph::neighbors(std::uint32_t label, Slot slot) {
   const std::lock_guard lock(writer_);

@@ -18,19 +18,25 @@
 #include "core/search_stats.h"
 #include "core/vectors.h"
 #include "index/graph/scratch.h"
+#include "index/label/members.h"
 #include "index/label/overlay.h"
 #include "index/label/overlay_rows.h"
+#include "index/label/plan.h"
 #include "io/container.h"
 
 namespace vdb {
 
 struct LabelExtend {
-  Memberships memberships;  // of every slot of the view
-  const RowSet* rows;       // slots that belong into overlays; null: all
+  std::span<const Slot> slots;  // ascending, of which labels are given: those that are new and those with other labels
+  Memberships memberships;      // of each of them
+  // Whether the others have none, and labels may be numbered anew: which overlay is of which is found out by its rows.
+  bool whole;
+  const RowSet* rows;  // slots that belong into overlays; null: all
   std::size_t threads;
   CancelToken* cancel;
   std::function<void(std::size_t done, std::size_t total)> progress;  // on the calling thread, after each batch
   const CodeStore* codes;  // what walks read where they cover the view; null: the vectors
+  std::size_t most = 0;    // rows that overlays in the making get, 0: all
 };
 
 struct LabelSearch {
@@ -48,8 +54,11 @@ class LabelGraph {
 
   // Makes overlays hold the memberships of all allowed slots of the view: it begins those of labels that have become
   // frequent, drops those of labels that no longer are, and makes anew those with many nodes that have died or lost the
-  // label. Cancelled leaves overlays that searches may go on with; the next call goes on.
+  // label. Those are walked once they are complete; until then the one before is. Cancelled leaves overlays that
+  // searches may go on with; the next call goes on. InvalidArgument where the first call after load() is not `whole`.
   void extend(const VectorView& view, const LabelExtend& options);
+  // Rows that overlays in the making, or those of a cancelled extend(), still lack: about as many, once it has ended.
+  std::size_t lacking() const noexcept { return lacking_.load(std::memory_order_relaxed); }
 
   // Walks the overlay of each label, and keeps the nearest of all. Without allowed rows, whatever was in an overlay
   // when it was made and since is found. Where a label has no overlay, every query is unfinished. Thread-safe, also
@@ -57,7 +66,7 @@ class LabelGraph {
   SearchStats search(const VectorView& view, const QueryBatch& batch, const LabelSearch& how, const Answers& answers);
 
   std::uint64_t save(const std::string& path, Bytes identity);
-  // The numbers of labels may be others by now: the first extend() finds out by the rows which overlay is of which.
+  // The numbers of labels may be others by now: the first extend() is to be `whole`.
   static std::unique_ptr<LabelGraph> load(const std::string& path);
 
   // Throws Corrupted, naming `path`, where an invariant is broken that a search relies on.
@@ -88,6 +97,8 @@ class LabelGraph {
 
   Published published();
   void publish(Published now);
+  // Those that searches may walk.
+  std::shared_ptr<const Overlays> complete() const;
   // Room for as many slots and rows, for searches too. The writer's.
   void reserve(std::size_t slots, std::size_t rows);
   // Gives back the rows of overlays that are no more, where those are the most.
@@ -101,11 +112,15 @@ class LabelGraph {
   std::mutex published_mutex_;
   Published published_;
   std::atomic<std::size_t> covered_{0};
+  std::atomic<std::size_t> lacking_{0};
+  std::atomic<std::size_t> members_bytes_{0};
   // The writer's.
-  Overlays overlays_;  // published ones and those still being made
+  LabelMembers members_;
+  HeldOverlays held_;
+  std::vector<std::uint32_t> frequent_;  // labels of so many rows that they have no overlay
   std::size_t used_rows_ = 0;
   std::uint32_t next_number_ = 0;
-  bool loaded_ = false;  // the labels of overlays_ are as they were numbered when they were saved
+  bool loaded_ = false;  // the labels of held_ are as they were numbered when they were saved
   ScratchPool scratches_;
 };
 

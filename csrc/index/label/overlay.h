@@ -20,14 +20,13 @@ struct LabelParams {
   std::size_t min_rows = 1'000;  // that a label has before it gets an overlay
 };
 
-// The labels of slot i are labels[offsets[i]] up to labels[offsets[i + 1]]; one may come twice.
+// The labels of row i are labels[offsets[i]] up to labels[offsets[i + 1]]; one may come twice.
 struct Memberships {
   std::span<const std::uint64_t> offsets;
   std::span<const std::uint32_t> labels;
 
-  std::size_t slots() const noexcept { return offsets.size() - 1; }
-  std::span<const std::uint32_t> of(std::size_t slot) const noexcept {
-    return labels.subspan(offsets[slot], offsets[slot + 1] - offsets[slot]);
+  std::span<const std::uint32_t> of(std::size_t row) const noexcept {
+    return labels.subspan(offsets[row], offsets[row + 1] - offsets[row]);
   }
 };
 

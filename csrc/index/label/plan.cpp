@@ -1,10 +1,10 @@
 #include "index/label/plan.h"
 
 #include <algorithm>
-#include <span>
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "base/check.h"
@@ -26,74 +26,45 @@ constexpr std::size_t kDeadShareOver = 3;
 // Labels are numbered from 0, nearly without gaps: what is kept by label is an array.
 constexpr std::uint32_t kMaxLabels = 1U << 28;
 
-constexpr std::uint32_t kNoOverlay = 0xffffffffU;
+// The first overlay of a label, where there is one; of two the second is behind it.
+template <class Held>
+auto first_of(Held& held, std::uint32_t label) {
+  return std::lower_bound(held.begin(), held.end(), label,
+                          [](const HeldOverlay& each, std::uint32_t wanted) { return each.overlay.label < wanted; });
+}
 
-// Calls visit(slot, label) for each label of each slot that belongs into overlays, once.
-template <class Visit>
-void for_each_member(const LabelPlanInput& input, Visit&& visit) {
-  const auto labels_of = [&](Slot slot) {
-    const std::span<const std::uint32_t> labels = input.memberships.of(slot);
-    for (auto label = labels.begin(); label != labels.end(); ++label) {
-      if (std::find(labels.begin(), label, *label) == label) visit(slot, *label);
-    }
-  };
-  const std::size_t n = input.memberships.slots();
-  if (input.alive != nullptr) {
-    input.alive->for_each(0, n, labels_of);
-  } else {
-    for (std::size_t slot = 0; slot < n; ++slot) labels_of(static_cast<Slot>(slot));
+bool is_held(const HeldOverlays& held, std::uint32_t label) {
+  const auto at = first_of(held, label);
+  return at != held.end() && at->overlay.label == label;
+}
+
+void sort_by_label(HeldOverlays& held) {
+  std::sort(held.begin(), held.end(), [](const HeldOverlay& a, const HeldOverlay& b) {
+    return std::tie(a.overlay.label, a.overlay.number) < std::tie(b.overlay.label, b.overlay.number);
+  });
+}
+
+// The labels of some changes and `more`, each once.
+std::vector<std::uint32_t> touched(std::span<const MemberChange> changes, std::vector<std::uint32_t> more) {
+  for (const MemberChange& change : changes) {
+    if (more.empty() || more.back() != change.label) more.push_back(change.label);
   }
-}
-
-// Rows of each label.
-std::vector<std::size_t> count_members(const LabelPlanInput& input) {
-  const std::span<const std::uint32_t> labels = input.memberships.labels;
-  std::vector<std::size_t> counts(labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end()) + 1, 0);
-  for_each_member(input, [&](Slot, std::uint32_t label) { ++counts[label]; });
-  return counts;
-}
-
-// By label, the position of its overlay in `overlays`.
-std::vector<std::uint32_t> positions_of(const Overlays& overlays, std::size_t labels) {
-  std::vector<std::uint32_t> positions(labels, kNoOverlay);
-  for (std::size_t i = 0; i < overlays.size(); ++i) {
-    if (overlays[i].label < labels) positions[overlays[i].label] = static_cast<std::uint32_t>(i);
-  }
-  return positions;
-}
-
-bool holds(OverlayRows& rows, const Overlay& overlay, Slot slot) {
-  return slot < rows.slots() && rows.find(slot, overlay.number) != OverlayRows::kNone;
-}
-
-// The overlays there are to be; `present` counts the nodes of each old one that still belong into it.
-Overlays chosen(const LabelPlanInput& input, const std::vector<std::size_t>& counts, const Overlays& before,
-                const std::vector<std::size_t>& present, std::uint32_t& next_number) {
-  const std::size_t alive = input.alive != nullptr ? input.alive->count() : input.memberships.slots();
-  const std::size_t most = alive / kGreatestShareOver * kGreatestShare;
-  const std::size_t least = std::max<std::size_t>(input.params.min_rows / kKeptShareOver, 1);
-  const std::vector<std::uint32_t> positions = positions_of(before, counts.size());
-  Overlays overlays;
-  for (std::uint32_t label = 0; label < counts.size(); ++label) {
-    const std::uint32_t at = positions[label];
-    if (at == kNoOverlay) {
-      const bool worthwhile = counts[label] >= input.params.min_rows && counts[label] <= most;
-      if (worthwhile) overlays.push_back({label, next_number++});
-    } else if (counts[label] >= least) {
-      const std::size_t dead = before[at].nodes - present[at];
-      const bool kept = dead <= before[at].nodes / kDeadShareOver;
-      overlays.push_back(kept ? before[at] : Overlay{label, next_number++});
-    }
-  }
-  return overlays;
+  std::sort(more.begin(), more.end());
+  more.erase(std::unique(more.begin(), more.end()), more.end());
+  return more;
 }
 
 }  // namespace
 
-void check_memberships(const Memberships& memberships, std::size_t n) {
+void check_memberships(const Memberships& memberships, std::span<const Slot> slots, std::size_t n) {
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    VDB_CHECK(slots[i] < n && (i == 0 || slots[i - 1] < slots[i]), "slots must ascend below " + std::to_string(n) +
+                                                                       ", got " + std::to_string(slots[i]) + " at " +
+                                                                       std::to_string(i));
+  }
   const std::span<const std::uint64_t> offsets = memberships.offsets;
-  VDB_CHECK(offsets.size() == n + 1,
-            "there are " + std::to_string(offsets.size()) + " offsets of labels, expected " + std::to_string(n + 1));
+  VDB_CHECK(offsets.size() == slots.size() + 1, "there are " + std::to_string(offsets.size()) +
+                                                    " offsets of labels, expected " + std::to_string(slots.size() + 1));
   VDB_CHECK(offsets.front() == 0 && offsets.back() == memberships.labels.size() &&
                 std::is_sorted(offsets.begin(), offsets.end()),
             "the offsets of labels must rise from 0 to " + std::to_string(memberships.labels.size()));
@@ -102,38 +73,79 @@ void check_memberships(const Memberships& memberships, std::size_t n) {
   }
 }
 
-LabelPlan plan_overlays(const LabelPlanInput& input, const Overlays& before, OverlayRows& rows,
-                        std::uint32_t& next_number) {
-  const std::vector<std::size_t> counts = count_members(input);
-  std::vector<std::uint32_t> positions = positions_of(before, counts.size());
-  std::vector<std::size_t> present(before.size(), 0);
-  for_each_member(input, [&](Slot slot, std::uint32_t label) {
-    const std::uint32_t at = positions[label];
-    if (at != kNoOverlay && holds(rows, before[at], slot)) ++present[at];
-  });
-  LabelPlan plan{chosen(input, counts, before, present, next_number), {}};
-  plan.pending.resize(plan.overlays.size());
-  positions = positions_of(plan.overlays, counts.size());
-  for_each_member(input, [&](Slot slot, std::uint32_t label) {
-    const std::uint32_t at = positions[label];
-    if (at != kNoOverlay && !holds(rows, plan.overlays[at], slot)) plan.pending[at].push_back(slot);
-  });
-  const auto place = [&](Slot slot) { return splitmix64(input.params.seed ^ splitmix64(slot)); };
-  for (std::vector<Slot>& slots : plan.pending) {
-    std::sort(slots.begin(), slots.end(), [&](Slot a, Slot b) { return place(a) < place(b); });
-    plan.total += slots.size();
+void LabelPlan::follow(std::span<const MemberChange> changes, HeldOverlays& held, std::vector<std::uint32_t>& frequent,
+                       std::uint32_t& next_number) const {
+  note(changes, held);
+  drop_rare(held);
+  const std::size_t most = members_.alive() / kGreatestShareOver * kGreatestShare;
+  std::vector<std::uint32_t> begun;
+  for (std::size_t at = 0; at < held.size(); ++at) {
+    const bool replaced = at + 1 < held.size() && held[at + 1].overlay.label == held[at].overlay.label;
+    if (held[at].complete && !replaced && is_worn(held[at])) begun.push_back(held[at].overlay.label);
   }
-  return plan;
+  const std::vector<std::uint32_t> asked = touched(changes, std::exchange(frequent, {}));
+  for (const std::uint32_t label : asked) {
+    if (members_.count(label) < params_.min_rows || is_held(held, label)) continue;
+    (members_.count(label) <= most ? begun : frequent).push_back(label);
+  }
+  if (begun.empty()) return;
+  const std::uint32_t first_number = next_number;
+  std::sort(begun.begin(), begun.end());
+  for (const std::uint32_t label : begun) held.push_back({{label, next_number++}});
+  sort_by_label(held);
+  std::vector<std::size_t> places;
+  for (std::size_t at = 0; at < held.size(); ++at) {
+    if (held[at].overlay.number >= first_number) places.push_back(at);
+  }
+  list_lacks(held, places);
 }
 
-Overlays relabelled(const LabelPlanInput& input, const Overlays& before, OverlayRows& rows) {
-  const std::vector<std::size_t> counts = count_members(input);
+void LabelPlan::note(std::span<const MemberChange> changes, HeldOverlays& held) const {
+  for (const MemberChange& change : changes) {
+    for (auto at = first_of(held, change.label); at != held.end() && at->overlay.label == change.label; ++at) {
+      if (holds(at->overlay, change.slot)) {
+        at->present += change.gained ? 1 : std::size_t{0} - 1;
+      } else if (change.gained) {
+        at->lacks.push_back(change.slot);
+      }
+    }
+  }
+}
+
+// Those of labels that have too few rows, and those in the making of which too many nodes have died already.
+void LabelPlan::drop_rare(HeldOverlays& held) const {
+  const std::size_t least = std::max<std::size_t>(params_.min_rows / kKeptShareOver, 1);
+  std::erase_if(held, [&](const HeldOverlay& each) {
+    return members_.count(each.overlay.label) < least || (!each.complete && is_worn(each));
+  });
+}
+
+bool LabelPlan::is_worn(const HeldOverlay& held) const {
+  return held.overlay.nodes - held.present > held.overlay.nodes / kDeadShareOver;
+}
+
+// What overlays lack that have just begun, which is every row: by a look at all of them, once in many changes of one.
+void LabelPlan::list_lacks(HeldOverlays& held, std::span<const std::size_t> begun) const {
+  std::unordered_map<std::uint32_t, std::size_t> place_of;
+  for (const std::size_t at : begun) place_of[held[at].overlay.label] = at;
+  members_.for_each([&](Slot slot, std::uint32_t label) {
+    if (const auto at = place_of.find(label); at != place_of.end()) held[at->second].lacks.push_back(slot);
+  });
+  for (const std::size_t at : begun) sort_lacks(held[at]);
+}
+
+void LabelPlan::sort_lacks(HeldOverlay& held) const {
+  const auto place = [&](Slot slot) { return splitmix64(params_.seed ^ splitmix64(slot)); };
+  std::sort(held.lacks.begin(), held.lacks.end(), [&](Slot a, Slot b) { return place(a) > place(b); });
+}
+
+HeldOverlays LabelPlan::relabelled(const HeldOverlays& before) const {
   std::unordered_map<std::uint32_t, std::size_t> position_of;  // by number
-  for (std::size_t i = 0; i < before.size(); ++i) position_of[before[i].number] = i;
+  for (std::size_t i = 0; i < before.size(); ++i) position_of[before[i].overlay.number] = i;
   std::vector<std::unordered_map<std::uint32_t, std::size_t>> shared(before.size());  // by label, rows of both
-  for_each_member(input, [&](Slot slot, std::uint32_t label) {
-    if (slot >= rows.slots()) return;
-    rows.for_each_row(slot, [&](std::uint32_t, const OverlayRows::Link& link) {
+  members_.for_each([&](Slot slot, std::uint32_t label) {
+    if (slot >= rows_.slots()) return;
+    rows_.for_each_row(slot, [&](std::uint32_t, const OverlayRows::Link& link) {
       if (const auto at = position_of.find(link.overlay); at != position_of.end()) ++shared[at->second][label];
     });
   });
@@ -145,23 +157,23 @@ Overlays relabelled(const LabelPlanInput& input, const Overlays& before, Overlay
   std::vector<Likeness> likenesses;
   for (std::size_t at = 0; at < before.size(); ++at) {
     for (const auto& [label, both] : shared[at]) {
-      const auto either = static_cast<double>(before[at].nodes + counts[label] - both);
+      const auto either = static_cast<double>(before[at].overlay.nodes + members_.count(label) - both);
       likenesses.push_back({static_cast<double>(both) / either, label, at});
     }
   }
   std::sort(likenesses.begin(), likenesses.end(), [](const Likeness& a, const Likeness& b) {
     return std::tie(b.share, a.label, a.at) < std::tie(a.share, b.label, b.at);
   });
-  Overlays overlays;
-  std::vector<bool> taken(counts.size(), false);
+  HeldOverlays overlays;
+  std::unordered_set<std::uint32_t> taken;
   std::vector<bool> named(before.size(), false);
   for (const Likeness& likeness : likenesses) {
-    if (taken[likeness.label] || named[likeness.at]) continue;
-    taken[likeness.label] = named[likeness.at] = true;
-    overlays.push_back(before[likeness.at]);
-    overlays.back().label = likeness.label;
+    if (named[likeness.at] || !taken.insert(likeness.label).second) continue;
+    named[likeness.at] = true;
+    overlays.push_back({before[likeness.at].overlay, before[likeness.at].complete});
+    overlays.back().overlay.label = likeness.label;
   }
-  std::sort(overlays.begin(), overlays.end(), [](const Overlay& a, const Overlay& b) { return a.label < b.label; });
+  sort_by_label(overlays);
   return overlays;
 }
 

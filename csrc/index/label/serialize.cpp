@@ -143,7 +143,7 @@ std::unique_ptr<LabelGraph> LabelGraph::load(const std::string& path) {
       std::make_shared<const Overlays>(overlays)};
   graph->used_rows_ = record.rows;
   graph->next_number_ = static_cast<std::uint32_t>(overlays.size());
-  graph->overlays_ = std::move(overlays);
+  for (Overlay& overlay : overlays) graph->held_.push_back({std::move(overlay), true});
   graph->loaded_ = true;
   graph->check(path);
   graph->covered_.store(record.covered, std::memory_order_release);

@@ -2,7 +2,6 @@
 // linked, so a window never moves on while they come; a row looks for its edges from the widest layer down, and what it
 // found in one serves the next as far as it lies in the narrower window.
 #include <algorithm>
-#include <bit>
 #include <iterator>
 #include <string>
 #include <type_traits>
@@ -24,7 +23,6 @@
 namespace vdb {
 namespace {
 
-constexpr std::size_t kWordBits = RowSet::kWordBits;
 // Entry points of a walk from anywhere in its window, and as many of what the layer above found.
 constexpr std::size_t kSeeds = 8;
 // Nodes that a graph of few is entered by, where the seeds of a window are not linked yet.
@@ -48,12 +46,16 @@ class RangeBuilder {
     if (codes_.covered < view.n) codes_ = {};
   }
 
-  void run() {
-    std::vector<Slot> slots = pending_slots();
-    graph_.reserve(view_.n, graph_.nodes() + slots.size());
+  std::size_t run() {
+    if (options_.whole) graph_.rekey(options_.slots, options_.keys);
+    std::vector<Ranked> rows = pending_rows();
+    graph_.reserve(view_.n, graph_.nodes() + rows.size());
     layers_ = graph_.layers_.get();
     choose_starts();
-    take_keys(slots);
+    take_keys(rows);
+    std::vector<Slot> slots;
+    slots.reserve(rows.size());
+    for (const Ranked& row : rows) slots.push_back(row.slot);
     const std::uint64_t seed = graph_.params_.seed;
     const auto shuffled = [&](Slot slot) { return std::pair(splitmix64(seed ^ splitmix64(slot)), slot); };
     std::sort(slots.begin(), slots.end(), [&](Slot a, Slot b) { return shuffled(a) < shuffled(b); });
@@ -64,29 +66,22 @@ class RangeBuilder {
       if (options_.progress) options_.progress(done, slots.size());
     }
     graph_.covered_.store(view_.n, std::memory_order_release);
+    return slots.size();
   }
 
  private:
-  // The rows that are not linked under the key they have now, ascending.
-  std::vector<Slot> pending_slots() {
+  // The rows that are not linked under the key they have now, in order.
+  std::vector<Ranked> pending_rows() {
     const std::size_t known = std::min(graph_.linked_.size(), graph_.layers_->slots());
-    const std::uint8_t* const linked = graph_.linked_.data();
-    const std::int64_t* const stored = graph_.layers_->keys.data();
-    const std::int64_t* const keys = options_.keys.data();
-    std::vector<Slot> slots;
-    for (std::size_t begin = 0; begin < view_.n; begin += kWordBits) {
-      const std::size_t size = std::min(kWordBits, view_.n - begin);
-      std::uint64_t pending = ~std::uint64_t{0} >> (kWordBits - size);
-      for (std::size_t i = 0; i < size && begin + i < known; ++i) {
-        const bool stays = (linked[begin + i] != 0) & (stored[begin + i] == keys[begin + i]);
-        pending ^= std::uint64_t{stays} << i;
-      }
-      if (options_.rows != nullptr) pending &= options_.rows->words()[begin / kWordBits];
-      for (; pending != 0; pending &= pending - 1) {
-        slots.push_back(static_cast<Slot>(begin + static_cast<std::size_t>(std::countr_zero(pending))));
-      }
+    std::vector<Ranked> rows;
+    for (std::size_t i = 0; i < options_.slots.size(); ++i) {
+      const Ranked row{options_.keys[i], options_.slots[i]};
+      if (options_.rows != nullptr && !options_.rows->contains(row.slot)) continue;
+      const bool stays = row.slot < known && graph_.linked_[row.slot] != 0 && graph_.layers_->key(row.slot) == row.key;
+      if (!stays) rows.push_back(row);
     }
-    return slots;
+    std::sort(rows.begin(), rows.end());
+    return rows;
   }
 
   // Nodes to enter the graph by.
@@ -96,20 +91,16 @@ class RangeBuilder {
     if (order.size() > 0) spread_seeds(order, {0, order.size()}, kStarts, linked, starts_);
   }
 
-  // Takes the keys of `slots` over and ranks them. A row that moves is out of the graph until it is linked again, but
+  // Takes the keys of `rows` over and ranks them. A row that moves is out of the graph until it is linked again, but
   // for the edges that led to it and from it.
-  void take_keys(std::span<const Slot> slots) {
-    std::vector<Ranked> rows;
-    rows.reserve(slots.size());
+  void take_keys(std::span<const Ranked> rows) {
     std::size_t moved = 0;
-    for (const Slot slot : slots) {
-      moved += graph_.linked_[slot];
-      graph_.linked_[slot] = 0;
-      layers_->set_key(slot, options_.keys[slot]);
-      rows.push_back({options_.keys[slot], slot});
+    for (const Ranked& row : rows) {
+      moved += graph_.linked_[row.slot];
+      graph_.linked_[row.slot] = 0;
+      layers_->set_key(row.slot, row.key);
     }
     graph_.nodes_.fetch_sub(moved, std::memory_order_relaxed);
-    std::sort(rows.begin(), rows.end());
     if (!rows.empty()) graph_.set_order(graph_.order_->with(rows, layers_->keys.data()));
     order_ = graph_.order_.get();
   }
@@ -284,16 +275,18 @@ class RangeBuilder {
   ReverseEdges reverse_;
 };
 
-void RangeGraph::extend(const VectorView& view, const RangeExtend& options) {
+std::size_t RangeGraph::extend(const VectorView& view, const RangeExtend& options) {
   check_view(view);
   check_codes(options.codes);
   VDB_CHECK(options.rows == nullptr || options.rows->size() == view.n, "the row set does not cover the vectors");
-  VDB_CHECK(options.keys.size() == view.n, "there are " + std::to_string(options.keys.size()) + " keys for " +
-                                               std::to_string(view.n) + " slots; expected one for each");
+  VDB_CHECK(options.keys.size() == options.slots.size(), "there are " + std::to_string(options.keys.size()) +
+                                                             " keys for " + std::to_string(options.slots.size()) +
+                                                             " slots; expected one for each");
   VDB_CHECK(view.n <= kMaxSlots, "a graph holds at most 2147483647 slots, got " + std::to_string(view.n));
+  VDB_CHECK(RowSet::from_slots(options.slots, view.n).count() == options.slots.size(), "a slot is given twice");
   const std::lock_guard lock(writer_);
-  if (view.n < linked_.size()) return;  // the table as it was before rows that are here already
-  RangeBuilder(*this, view, options).run();
+  if (view.n < linked_.size()) return 0;  // the table as it was before rows that are here already
+  return RangeBuilder(*this, view, options).run();
 }
 
 }  // namespace vdb

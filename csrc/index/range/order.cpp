@@ -46,7 +46,8 @@ Ranked Order::at(std::size_t rank) const noexcept {
 }
 
 Order Order::with(std::span<const Ranked> rows, const std::int64_t* keys) const {
-  if (tail_.size() + rows.size() > kMaxTail) return merged(rows, keys);
+  const std::size_t most = std::max(kMaxTail, std::min(kTailOfCommits * rows.size(), main_->size() / kTailOfCommits));
+  if (tail_.size() + rows.size() > most) return merged(rows, keys);
   Order order;
   order.main_ = main_;
   order.tail_.reserve(tail_.size() + rows.size());

@@ -71,6 +71,8 @@ class Order {
   };
   // Rows in the tail before it is merged: a commit of one row copies this many, and one in so many commits copies all.
   static constexpr std::size_t kMaxTail = 4096;
+  // Where commits have many rows, those of so many commits, unless the rest is hardly more.
+  static constexpr std::size_t kTailOfCommits = 16;
 
   std::size_t main_before(const Ranked& row) const noexcept;
   // Rows of the tail among the first `rank`.

@@ -46,8 +46,12 @@ struct RangeSearch {
 
 struct RangeExtend {
   const RowSet* rows;                  // slots that belong into the graph; null: all
-  std::span<const std::int64_t> keys;  // (view.n,), read for those slots
-  const CodeStore* codes;              // as in RangeSearch; used where they cover all of the view
+  std::span<const Slot> slots;         // each once: those that are new and those with another key
+  std::span<const std::int64_t> keys;  // of each of them
+  // Whether the others have no key, and all keys may be others than before for the same order, as when texts are
+  // numbered anew: rows keep their edges where most of the others still stand before and behind them as they did.
+  bool whole;
+  const CodeStore* codes;  // as in RangeSearch; used where they cover all of the view
   std::size_t threads;
   CancelToken* cancel;
   std::function<void(std::size_t done, std::size_t total)> progress;  // on the calling thread, after each batch
@@ -57,9 +61,10 @@ class RangeGraph {
  public:
   explicit RangeGraph(const RangeParams& params);
 
-  // Inserts the rows that are not in the graph, and again those whose key has changed. Cancelled leaves a valid graph
-  // that covers what it covered before; the next call goes on.
-  void extend(const VectorView& view, const RangeExtend& options);
+  // Inserts the rows that are not in the graph, and again those whose key has changed; returns how many these were.
+  // Cancelled leaves a valid graph that covers what it covered before; the next call, which is given the same rows and
+  // perhaps more, goes on.
+  std::size_t extend(const VectorView& view, const RangeExtend& options);
 
   // The batch's rows must be rows of the range, or null where every row of it is allowed. Thread-safe, also beside
   // extend().
@@ -89,6 +94,8 @@ class RangeGraph {
   void set_order(Order order);
   // Room for `slots` and the layers that `rows` need.
   void reserve(std::size_t slots, std::size_t rows);
+  // Gives `slots`, all that have a key, other keys, and takes those out whose place in the order has changed.
+  void rekey(std::span<const Slot> slots, std::span<const std::int64_t> keys);
   void check_view(const VectorView& view) const;
   // InvalidArgument where codes are of other vectors than those of this graph.
   void check_codes(const CodeStore* codes) const;

@@ -86,8 +86,8 @@ TEST_CASE("an answer that ends at the last row there is, or before a farther one
 }
 
 TEST_CASE("stats add up and sort by query") {
-  SearchStats a{10, 20, 4, 2, 30, {7}, {4}, {}};
-  a += SearchStats{5, 6, 3, 1, 8, {1}, {}, {3}};
+  SearchStats a{10, 20, 4, 2, 30, {7}, {4}, {}, 1};
+  a += SearchStats{5, 6, 3, 1, 8, {1}, {}, {3}, 2};
   a += SearchStats{0, 0, 0, 0, 0, {}, {2}, {0}};
   a.sort();
   CHECK(a.distances == 15);

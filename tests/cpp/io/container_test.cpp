@@ -52,6 +52,19 @@ bool loads(const std::string& path) {
   return true;
 }
 
+TEST_CASE("a section in pieces is the section of all of them") {
+  const TemporaryFolder folder;
+  const std::vector<Content> pieces{noise(70, 1), {}, noise(1, 2), noise(900, 3)};
+  Content whole;
+  for (const Content& piece : pieces) whole.insert(whole.end(), piece.begin(), piece.end());
+  const std::vector<Bytes> rest(pieces.begin() + 1, pieces.end());
+  const Content last = noise(3, 4);
+  write_container(folder.file("whole"), {}, std::vector<Section>{{"a", whole}, {"b", last}});
+  write_container(folder.file("pieces"), {}, std::vector<Section>{{"a", pieces[0], rest}, {"b", last}});
+  CHECK((read_file(folder.file("whole")) == read_file(folder.file("pieces"))));
+  CHECK(equal(Container::read(folder.file("pieces")).section("a"), whole));
+}
+
 TEST_CASE("what is written is read back, for 0 to 63 sections of ragged sizes") {
   const TemporaryFolder folder;
   for (const std::size_t count : {0U, 1U, 2U, 5U, 17U, 62U, 63U}) {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from attribute_keys import keys_by_slot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -184,7 +185,7 @@ def test_a_transaction_reads_its_own_writes_and_a_rollback_leaves_nothing(db: vd
             assert table.count("n = 77") == 5
             assert_follows(db, BY_DUCKDB)
             state = db.store.state.table("t")
-            assert (db.attributes.column(state, "n").order_keys() == 77).sum() == 5
+            assert (keys_by_slot(db.attributes.column(state, "n")) == 77).sum() == 5
             assert db.attributes.column(state, "t").next_slot == state.next_slot
             raise ZeroDivisionError
 
@@ -262,13 +263,13 @@ def test_older_states_keep_their_columns_for_a_while(db: vdb.Database) -> None:
     table = db.table("t")
     table.add(rows(range(30)))
     old = db.store.state.table("t")
-    before = db.attributes.column(old, "n").order_keys()
+    before = keys_by_slot(db.attributes.column(old, "n"))
     table.update({"n": 99}, "TRUE")
     new = db.store.state.table("t")
-    assert set(db.attributes.column(new, "n").order_keys().tolist()) == {99}
-    assert np.array_equal(db.attributes.column(old, "n").order_keys(), before)
-    assert np.array_equal(db.attributes.column(new, "id").order_keys(), np.arange(30))
-    assert np.array_equal(db.attributes.column(old, "id").order_keys(), np.arange(30))
+    assert set(keys_by_slot(db.attributes.column(new, "n")).tolist()) == {99}
+    assert np.array_equal(keys_by_slot(db.attributes.column(old, "n")), before)
+    assert np.array_equal(keys_by_slot(db.attributes.column(new, "id")), np.arange(30))
+    assert np.array_equal(keys_by_slot(db.attributes.column(old, "id")), np.arange(30))
     for number in range(9):
         table.update({"n": 90 + number}, "TRUE")
         db.attributes.column(db.store.state.table("t"), "n")
@@ -286,11 +287,12 @@ def test_order_keys_and_memberships_describe_each_slot(db: vdb.Database) -> None
     state = db.store.state.table("t")
     by_slot = dict(zip(state.row_ids.tolist(), range(state.next_slot), strict=True))
     values = {row["id"]: row for row in table.get(list(range(60))).to_dicts()}
-    keys = db.attributes.column(state, "n").order_keys()
-    texts = db.attributes.column(state, "t").order_keys()
+    keys = keys_by_slot(db.attributes.column(state, "n"))
+    texts = keys_by_slot(db.attributes.column(state, "t"))
     tags = db.attributes.column(state, "tags")
-    offsets, labels = tags.memberships()
+    slots, offsets, labels = tags.memberships()
     assert (offsets.dtype, labels.dtype, len(offsets)) == (np.uint64, np.uint32, state.next_slot + 1)
+    assert slots.tolist() == list(range(state.next_slot))
     for id_, row in values.items():
         slot = by_slot[id_]
         assert keys[slot] == (KEY_NULL if row["n"] is None else row["n"])
@@ -303,7 +305,7 @@ def test_order_keys_and_memberships_describe_each_slot(db: vdb.Database) -> None
     assert tags.labels == 4
     assert tags.count_of(tags.label_of("q") or 0) == 6
     numbers = db.attributes.column(state, "n")
-    offsets, labels = numbers.memberships()
+    _, _, labels = numbers.memberships()
     label = numbers.label_of(2)
     assert label is not None
     assert numbers.count_of(label) == int((labels == label).sum())
@@ -315,11 +317,11 @@ def test_labels_and_keys_of_texts_stay_as_rows_come(db: vdb.Database) -> None:
     table.add(rows(range(30)))
     state = db.store.state.table("t")
     column, tags = db.attributes.column(state, "t"), db.attributes.column(state, "tags")
-    keys, labels = column.order_keys(), [tags.label_of(x) for x in "xyz"]
+    keys, labels = keys_by_slot(column), [tags.label_of(x) for x in "xyz"]
     table.add([{"id": i, "t": f"b{i}", "tags": [f"a{i}"], "e": [0, 0]} for i in range(100, 160)])
     table.delete("id = 0")
     state = db.store.state.table("t")
-    assert np.array_equal(db.attributes.column(state, "t").order_keys()[:30], keys)
+    assert np.array_equal(keys_by_slot(db.attributes.column(state, "t"))[:30], keys)
     assert [db.attributes.column(state, "tags").label_of(x) for x in "xyz"] == labels
     table.compact()
     after = db.attributes.column(db.store.state.table("t"), "tags")

@@ -31,7 +31,6 @@ def test_numbers_are_in_the_order_of_the_texts_and_stay(batches: list[list[str]]
     assert [text for text in in_order if seen[text] >= above] == [text for text in in_order if text > probe]
     low, high = numbers.starting_with(probe)
     assert [t for t in in_order if low <= seen[t] <= high] == [t for t in in_order if t.startswith(probe)]
-    assert numbers.texts(np.array(keys, np.int64)) == in_order
     assert [numbers.text(key) for key in keys] == in_order
     assert numbers.text(KEY_MAX) is None
 
@@ -64,16 +63,25 @@ def test_where_no_room_is_left_nothing_changes() -> None:
     assert numbers.of == before
 
 
-def test_many_new_texts_are_merged_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_any_size_give_the_same_numbers_and_only_those_that_change_are_copied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     one, other = Numbers(), Numbers()
-    first, second = [f"{i:04}" for i in range(0, 900, 3)], [f"{i:04}x" for i in range(0, 900, 2)]
-    one.add(first)
-    one.add(second)
-    monkeypatch.setattr(texts, "_FEW", 10_000)
-    other.add(first)
-    other.add(second)
+    batches = [[f"{i:04}" for i in range(0, 900, 3)], [f"{i:04}x" for i in range(0, 900, 2)], ["0450y"], ["", "~"]]
+    for batch in batches:
+        one.add(batch)
+    monkeypatch.setattr(texts, "_BLOCK", 8)
+    for batch in batches[:2]:
+        other.add(batch)
+    before = other._ordered.blocks
+    assert len(before) > 40
+    for batch in batches[2:]:
+        other.add(batch)
     assert one.of == other.of
-    assert one.texts(np.array(sorted(one.of.values()), np.int64)) == sorted([*first, *second])
+    assert sum(block not in before for block in other._ordered.blocks) <= 3
+    for text, number in one.of.items():
+        assert other.text(number) == text
+    assert other.text(one.of["0450"] + 1) is None
 
 
 def test_labels_count_up_in_the_order_of_appearance() -> None:

@@ -10,7 +10,18 @@ from bench.adapters import MissingPeer
 from bench.adapters.base import GraphParams
 from bench.filtered import adapters
 from bench.filtered.adapters.base import Setup
-from bench.filtered.predicate import Between, Contains, Equal, Every, Inexpressible, Some, Substring, Without, to_sql
+from bench.filtered.predicate import (
+    EVERYTHING,
+    Between,
+    Contains,
+    Equal,
+    Every,
+    Inexpressible,
+    Some,
+    Substring,
+    Without,
+    to_sql,
+)
 from bench.filtered.questions import Allowed, RowFinder
 
 LIBRARIES = {
@@ -19,6 +30,11 @@ LIBRARIES = {
     "faiss_flat": "faiss",
     "faiss_hnsw": "faiss",
     "faiss_ivfpq": "faiss",
+    "faiss_ivfpq8": "faiss",
+    "faiss_ivf_rabitq": "faiss",
+    "vdb_ivf": "vdb._core",
+    "rabitqlib_ivf": "rabitqlib",
+    "scann": "scann",
     "hnswlib": "hnswlib",
     "zvec": "zvec",
     "lancedb": "lancedb",
@@ -26,6 +42,7 @@ LIBRARIES = {
     "chromadb": "chromadb",
 }
 PREDICATES = {
+    "everything": EVERYTHING,
     "equal": Equal("number_of_sub_categories", 2),
     "between": Between("lot", 100, 500),
     "contains": Contains("main_categories", "a2"),
@@ -35,17 +52,21 @@ PREDICATES = {
     "text": Equal("primary_category", "a4.C9"),
     "substring": Substring("title", "LATTICE"),
 }
-CANNOT = {("zvec", "substring"), ("chromadb", "substring")}
-DATA = clustered(1_000, 8)
+CANNOT = {("zvec", "substring"), ("chromadb", "substring"), ("chromadb", "everything")}
+UNFILTERED = ("rabitqlib_ivf", "scann")
+COARSE = ("faiss_ivfpq8",)  # nothing of it is refined
+DATA = clustered(1_000, 8, dim=64)
 K = 10
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", adapters.PEERS)
-def test_peer_finds_the_nearest_allowed_rows_of_every_predicate(name: str) -> None:
+def test_peer_finds_the_nearest_allowed_rows_of_every_predicate(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec(LIBRARIES[name]) is None:
         pytest.skip(f"{LIBRARIES[name]} is not installed; pip install -e '.[bench]'")
-    indexes = ("hnsw", "flat", "acorn", "range:update_date", "label:main_categories")
+    if name in COARSE:  # its codebooks take long to train
+        monkeypatch.setattr("bench.filtered.adapters.faiss_ivfpq.DIMENSIONS_PER_CODE", 16)
+    indexes = ("hnsw", "flat", "acorn", "range:update_date", "label:main_categories", "ivfrabitq:2")
     peer = adapters.make(name, Setup(GraphParams("ip", M=16, ef_construction=100), indexes))
     finder = RowFinder(DATA.attributes)
     peer.build(DATA, threads=2)
@@ -54,14 +75,14 @@ def test_peer_finds_the_nearest_allowed_rows_of_every_predicate(name: str) -> No
     try:
         for kind, predicate in PREDICATES.items():
             allowed = Allowed.of(finder.rows(*to_sql(predicate)), len(DATA.vectors))
-            if (name, kind) in CANNOT:
-                with pytest.raises(Inexpressible, match=name):
+            if (name, kind) in CANNOT or (name in UNFILTERED and kind != "everything"):
+                with pytest.raises(Inexpressible, match=name.removesuffix("_ivf")):
                     peer.bind(predicate, allowed)
                 continue
             bound = peer.bind(predicate, allowed)
             found = [peer.search(query, K, bound) for query in DATA.dataset.queries]
             assert all(allowed.mask[rows[rows >= 0]].all() for rows in found), kind
-            assert recall(found, allowed) > 0.9, kind
+            assert recall(found, allowed) > (0.4 if name in COARSE else 0.9), kind
         assert peer.memory_bytes() > 0
     finally:
         finder.close()

@@ -152,12 +152,14 @@ def test_filtered_workloads_name_known_cells_peers_and_indexes() -> None:
     from bench.filtered.adapters.vdb_plans import index_spec
     from bench.filtered.cells import CELLS as KNOWN
 
-    for name in ("filtered_384", "filtered_4096", "filtered_1m", "filtered_smoke"):
+    filtered = ("filtered_384", "filtered_4096", "filtered_1m", "filtered_smoke")
+    for name in (*filtered, "ivf_384", "ivf_4096", "ivf_1m", "ivf_smoke"):
         read = workload.read(workload.find(name))
         assert isinstance(read, workload.FilteredWorkload)
         assert read.name == name
         assert set(read.peers) <= set(adapters.PEERS)
-        assert set(read.search.cells) == set(KNOWN)
+        assert set(read.search.cells) <= set(KNOWN)
+        assert name not in filtered or set(read.search.cells) == set(KNOWN) - {"all"}
         for text in read.indexes:
             index_spec(text, read.index)
     with pytest.raises(ValueError, match="unknown index 'tree'; expected one of hnsw"):

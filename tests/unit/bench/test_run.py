@@ -113,7 +113,7 @@ def test_mistake_in_a_workload_names_the_file(tmp_path: Path, old: str, new: str
 
 
 def test_unknown_workload_lists_the_known_ones() -> None:
-    known = "filtered_1m, filtered_384, filtered_4096, filtered_smoke, hnsw_100k, peers_384, peers_4096, smoke"
+    known = "filtered_1m, filtered_384, filtered_4096, filtered_smoke, hnsw_100k, ivf_1m, ivf_384, ivf_4096, ivf_smoke"
     with pytest.raises(ValueError, match=f"expected a TOML file or one of {known}"):
         workload.find("nothing")
 

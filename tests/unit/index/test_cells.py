@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import pytest
 
 import vdb
 from vdb import _core
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIM = 16
 ROWS = 500
@@ -29,7 +34,7 @@ def seeds(db: vdb.Database, query: np.ndarray, allowed: _core.RowSet, metric: st
     view = _core.VectorView(vectors.data, metric, norms)
     cells = cells_of(db)
     assert cells is not None
-    slots, density = cells.population(allowed).seeds(view, query[None], 2 * ROWS)
+    slots, density = cells.population(allowed).seeds(view, query[None], allowed.size)
     assert 0 <= density[0] <= 1
     return set(slots[slots != _core.ABSENT_SLOT].tolist())
 
@@ -52,6 +57,50 @@ def test_cells_follow_commits_and_compaction(x: np.ndarray, metric: str) -> None
         live = db.store.state.table("t").live
         assert live.size == (ROWS + 100) // 2
         assert seeds(db, x[0], live, metric) == set(range(live.size))
+
+
+def test_cells_are_made_with_a_graph_saved_with_it_and_move_with_its_slots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(4).normal(size=(3000, DIM)).astype(np.float32)
+    with vdb.connect(tmp_path / "d") as db:
+        table = db.create_table("t", {"id": np.arange(1000)}, e=x[:1000], key="id")
+        table.create_index("e", vdb.HNSW(), name="h")
+        table.add({"id": np.arange(1000, 2000)}, e=x[1000:2000])  # enough rows for filtered walks by now
+        cells = cells_of(db)
+        assert cells is not None
+        assert (cells.covered, cells.count) == (2000, 67)
+    placed: list[int] = []
+    extend = _core.Cells.extend
+
+    def counted(cells: _core.Cells, view: _core.VectorView, *args: Any) -> None:
+        placed.append(view.n - cells.covered)
+        extend(cells, view, *args)
+
+    monkeypatch.setattr(_core.Cells, "extend", counted)
+    with vdb.connect(tmp_path / "d") as db:
+        table = db.table("t")
+        everything = db.store.state.table("t").live
+        assert len(table.search(x[0], 10, where="id >= 0")) == 10
+        cells = cells_of(db)
+        assert cells is not None
+        assert (cells.count, placed) == (67, [])
+        assert seeds(db, x[0], everything) == set(range(2000))
+        table.add({"id": np.arange(2000, 2100)}, e=x[2000:2100])
+        assert placed == [100]
+        table.delete("id % 2 = 0")
+        table.compact()
+        cells = cells_of(db)
+        assert cells is not None
+        assert (cells.covered, cells.count, placed) == (1050, 67, [100])
+        moved = seeds(db, x[1], _core.RowSet.from_range(0, 50, 1050))
+        assert moved == set(range(50))
+    with vdb.connect(tmp_path / "d") as db:
+        table = db.table("t")
+        table.list_indexes()
+        nearest = table.search(x[101], 1, where="id = 101")
+        assert (nearest.ids.tolist(), placed) == ([101], [100])
+        assert seeds(db, x[101], db.store.state.table("t").live) == set(range(1050))
 
 
 def test_rows_of_a_transaction_are_placed_once_they_are_committed(x: np.ndarray) -> None:

@@ -64,7 +64,7 @@ def found(db: vdb.Database, label: str, name: str = "o") -> tuple[float, int]:
     graph.check()
     assert graph.covered == state.next_slot
     attribute = str(record.params["attribute"])
-    offsets, labels = db.attributes.column(state, attribute).memberships()
+    _, offsets, labels = db.attributes.column(state, attribute).memberships()
     number = number_of(db, label, attribute)
     slots = np.flatnonzero([number in labels[a:b] for a, b in itertools.pairwise(offsets)])
     view = vector_view(state, "e", "l2")
@@ -97,9 +97,9 @@ def test_overlays_of_frequent_values_are_built_and_listed(path: Path) -> None:
 def test_elements_of_lists_have_overlays(path: Path) -> None:
     with vdb.connect(path) as db:
         info = db.table("t").create_index("e", vdb.Label("tags", M=8, ef_construction=60, min_rows=50))
-        assert (info.name, info.overlays) == ("t_e_label", 3)
+        assert (info.name, info.overlays) == ("t_e_tags_label", 3)
         for tag in "abc":
-            assert found(db, tag, "t_e_label")[0] >= 0.99
+            assert found(db, tag, "t_e_tags_label")[0] >= 0.99
 
 
 def test_snapshot_is_loaded_without_a_rebuild(

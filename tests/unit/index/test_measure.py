@@ -10,7 +10,8 @@ import pytest
 
 import vdb
 from vdb.index import measure
-from vdb.index.measure import Vectors, made_queries, measure_curve, recall_of, sample_queries
+from vdb.index.filtered import recall_of
+from vdb.index.measure import Vectors, made_queries, measure_curve, sample_queries
 from vdb.index.recall import KS, LEAST_ROWS, RecallCurve
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vdb.errors import InvalidArgument
 from vdb.index.effort import KS, FilteredWalks, count_at, is_apart
-from vdb.index.recall import RecallCurve, check_recall, widened
+from vdb.index.recall import RecallCurve, Rung, check_recall, widened
 
 EFS = (8, 16, 32, 64, 128, 256)
 CURVE = RecallCurve(
@@ -144,6 +144,19 @@ def test_curve_comes_back_from_its_text(curve: RecallCurve) -> None:
 def test_text_that_is_no_curve_is_none_and_not_an_error(text: str) -> None:
     assert text != CURVE.to_json()
     assert RecallCurve.from_json(text) is None
+
+
+def test_rungs_of_an_inverted_file_come_back_and_print_and_must_fit_the_efforts() -> None:
+    curve = RecallCurve(
+        2000, 2000, 200, (2, 4), ((0.5, 0.9),) * 3, (40.0, 80.0), rungs=(Rung(1, 2, 20.0), Rung(2, 2, 20.0))
+    )
+    text = curve.to_json()
+    assert RecallCurve.from_json(text) == curve
+    assert str(curve).splitlines()[0] == "recall by nprobe (200 queries, 2,000 rows)"
+    assert [line.split() for line in str(curve).splitlines()[1:3]] == [["nprobe", "1", "2"], ["pool/k", "2", "2"]]
+    for old, new in (("[1, 2, 20.0], ", ""), ("[1, 2, 20.0]", "[0, 2, 20.0]"), ("[1, 2, 20.0]", "[1, 2]")):
+        assert RecallCurve.from_json(text.replace(old, new)) is None
+    assert RecallCurve.from_json(CURVE.to_json().replace(', "rungs": []', "")) == CURVE, "one stored before lists were"
 
 
 def test_curve_is_stale_once_the_table_has_grown_by_half_or_a_fifth_died() -> None:

@@ -40,7 +40,7 @@ def explained(strategy: str = "auto", matching: int = ROWS, queries: int = 1, mi
 
 
 def stats(**counts: int) -> SimpleNamespace:
-    return SimpleNamespace(**{"distances": 0, "estimates": 0, "hops": 0, "tests": 0, **counts})
+    return SimpleNamespace(**{"distances": 0, "estimates": 0, "hops": 0, "lists": 0, "tests": 0, **counts})
 
 
 def test_graph_plan_shows_index_costs_and_work() -> None:

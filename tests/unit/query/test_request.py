@@ -67,8 +67,16 @@ def test_recall_is_a_share_above_zero(recall: object) -> None:
 
 
 def test_recall_and_effort_together_are_refused_with_both_values() -> None:
-    with pytest.raises(InvalidArgument, match=r"both recall=0\.95 and ef_search=80.*\n.*Fix: pass recall="):
-        make_request(ONE, [1, 2, 3], 1, SearchOptions(recall=0.95, ef_search=80))
+    for name in ("ef_search", "nprobe"):
+        with pytest.raises(InvalidArgument, match=rf"both recall=0\.95 and {name}=80.*\n.*Fix: pass recall="):
+            make_request(ONE, [1, 2, 3], 1, SearchOptions(recall=0.95, **{name: 80}))
+
+
+@pytest.mark.parametrize("nprobe", [0, -1, 1.0, "8", True])
+def test_nprobe_is_a_positive_integer_beyond_every_list_too(nprobe: object) -> None:
+    assert make_request(ONE, [1, 2, 3], 1, SearchOptions(nprobe=2**70)).nprobe == 2**31 - 1
+    with pytest.raises(InvalidArgument, match=r"nprobe must be .*got"):
+        make_request(ONE, [1, 2, 3], 1, SearchOptions(nprobe=nprobe))  # type: ignore[arg-type]
 
 
 def test_recall_is_kept_as_a_float() -> None:

@@ -99,10 +99,10 @@ def test_scalars_have_label_terms_once_they_have_labels(db: vdb.Database) -> Non
     column = db.attributes.column(db.store.state.table("t"), "u8")
     before = resolved(db, "u8 = 200")
     assert (before.labels, before.whole) == ((), True)
-    offsets, labels = column.memberships()
+    slots, offsets, labels = column.memberships()
     found = resolved(db, "u8 = 200")
     assert found.labels[0].label_ids == (column.label_of(200),)
-    slots = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets).astype(int))
+    slots = np.repeat(slots, np.diff(offsets).astype(int))
     live = db.store.state.table("t").live
     assert [s for s in slots[labels == column.label_of(200)].tolist() if s in live] == by_duckdb(db, "u8 = 200")
     assert resolved(db, "u8 IN (200, 1)").labels[0].any

@@ -11,6 +11,8 @@ from vdb.index.spec import EF_SEARCH
 from vdb.query.methods.method import DEFAULT_RECALL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vdb.index.effort import FilteredWalks
     from vdb.index.recall import RecallCurve
     from vdb.query.plan import Question, Situation
@@ -112,17 +114,16 @@ class FilteredWork:
     not reached, nothing is promised.
     """
 
-    def __init__(self, graph: Graph, question: Question) -> None:
-        measured = () if graph.curve is None else graph.curve.filtered
-        plain = plain_effort(graph, question, question.k)
+    def __init__(self, plain: Work | None, measured: Iterable[tuple[FilteredWalks, Work | None]]) -> None:
+        """`plain` is the work over all rows; `measured` has filters of falling share, each with the work it takes."""
         self._densities: list[float] = []  # logarithms, falling
         self._work: list[Work] = []
         self._apart: Work | None = None
-        if plain is None or not measured:
+        if plain is None:
             return
-        self._add(1.0, Work(plain, walk_steps(graph, plain)))
-        for walks in measured:
-            work = _work_of(walks, question)
+        for walks, work in measured:
+            if not self._work:
+                self._add(1.0, plain)
             if walks.apart:
                 self._apart = work
             elif work is None:
@@ -163,6 +164,14 @@ class FilteredWork:
                     above.tests + share * (below.tests - above.tests),
                 )
         return None
+
+
+def filtered_walks(graph: Graph, question: Question) -> FilteredWork:
+    """Of the walks of a graph."""
+    plain = plain_effort(graph, question, question.k)
+    work = None if plain is None else Work(plain, walk_steps(graph, plain))
+    measured = () if graph.curve is None else graph.curve.filtered
+    return FilteredWork(work, [(walks, _work_of(walks, question)) for walks in measured])
 
 
 def _work_of(walks: FilteredWalks, question: Question) -> Work | None:

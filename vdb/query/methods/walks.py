@@ -12,7 +12,7 @@ from vdb.index.filtered import ADAPTIVE
 from vdb.index.recall import widened
 from vdb.query.answer import NO_QUERIES, Answer, Found, Queries
 from vdb.query.methods.method import IMPOSSIBLE, Method
-from vdb.query.methods.model import FilteredWork, Graph, PlainEffort, Work, walk_steps, why_no_effort
+from vdb.query.methods.model import Graph, PlainEffort, Work, filtered_walks, walk_steps, why_no_effort
 from vdb.query.methods.scans import scanned
 from vdb.query.plan import Effort
 
@@ -68,7 +68,7 @@ class GraphWalk(Walk):
         super().__init__(index, unusable or why_no_effort(graph, question))
         self._graph, self._machine = graph, machine
         self._plain_ef = PlainEffort(graph, question)
-        self._filtered = FilteredWork(graph, question)
+        self._filtered = filtered_walks(graph, question)
         self.least = self._least(question)
 
     def cost(self, seen: Situation) -> float:

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <functional>
 #include <limits>
 #include <set>
 #include <thread>
@@ -16,6 +19,7 @@
 #include "core/nearest_centroid.h"
 #include "data.h"
 #include "index/cells/population.h"
+#include "temporary_folder.h"
 
 namespace vdb {
 namespace {
@@ -231,6 +235,82 @@ TEST_CASE("no rows, no directions and wrong calls are clear") {
   Cells others({kDim, Metric::kCosine});
   CHECK_THROWS_AS(others.extend(rows.view(), {nullptr, 1, &cancelled}), Cancelled);
   CHECK(others.covered() == 0);
+}
+
+std::unique_ptr<Cells> saved_and_restored(const Cells& cells) {
+  const TemporaryFolder folder;
+  const Cells::Image image = cells.image();
+  write_container(folder.file("cells"), {}, image.sections());
+  return Cells::restore(Container::read(folder.file("cells")));
+}
+
+TEST_CASE("cells that come back are those that were saved, and go on") {
+  const Vectors rows = clustered_vectors(Metric::kCosine, 3000, kDim, 1);
+  const Vectors queries = clustered_vectors(Metric::kCosine, 20, kDim, 2);
+  const RowSet allowed = every(5, 3000);
+  Cells cells({kDim, Metric::kCosine, 40, 7});
+  place(cells, rows.first(2500));
+  const auto loaded = saved_and_restored(cells);
+  REQUIRE(loaded != nullptr);
+  CHECK(loaded->params().n == 40);
+  CHECK(loaded->params().seed == 7);
+  for (Cells* each : {&cells, loaded.get()}) place(*each, rows.view());
+  CHECK(loaded->covered() == 3000);
+  const Found before = seeds(cells, allowed, queries);
+  const Found after = seeds(*loaded, allowed, queries);
+  CHECK(before.slots == after.slots);
+  CHECK(before.density == after.density);
+  const auto empty = saved_and_restored(Cells({kDim, Metric::kL2}));
+  REQUIRE(empty != nullptr);
+  CHECK(empty->covered() == 0);
+}
+
+TEST_CASE("renumbered cells hold the same rows under their new slots") {
+  const Vectors rows = clustered_vectors(Metric::kL2, 1000, kDim, 1);
+  Cells cells({kDim, Metric::kL2});
+  place(cells, rows.view());
+  std::vector<Slot> numbers(1000, kAbsentSlot);
+  for (Slot slot = 0; slot < 700; slot += 3) numbers[slot] = slot / 3;
+  const auto moved = cells.renumbered(numbers);
+  CHECK(moved->covered() == 234);
+  CHECK(moved->count() == cells.count());
+  const Cells::Snapshot before = cells.snapshot();
+  const Cells::Snapshot after = moved->snapshot();
+  for (Slot slot = 0; slot < 234; ++slot) REQUIRE((*after.cell_of)[slot] == (*before.cell_of)[slot * 3]);
+  CHECK_THROWS_AS(static_cast<void>(cells.renumbered(std::span(numbers).first(999))), InvalidArgument);
+  numbers[3] = 0;
+  CHECK_THROWS_AS(static_cast<void>(cells.renumbered(numbers)), InvalidArgument);
+}
+
+TEST_CASE("sections that are not those of cells are refused") {
+  const Vectors rows = clustered_vectors(Metric::kL2, 500, kDim, 1);
+  Cells cells({kDim, Metric::kL2});
+  place(cells, rows.view());
+  const Cells::Image image = cells.image();
+  const TemporaryFolder folder;
+  const auto refused = [&](std::size_t section, const std::function<void(std::vector<unsigned char>&)>& spoil) {
+    std::array<Section, 3> sections = image.sections();
+    std::vector<unsigned char> bytes(sections[section].data.begin(), sections[section].data.end());
+    spoil(bytes);
+    sections[section].data = bytes;
+    std::filesystem::remove(folder.file("bad"));
+    write_container(folder.file("bad"), {}, sections);
+    CHECK_THROWS_AS(static_cast<void>(Cells::restore(Container::read(folder.file("bad")))), Corrupted);
+  };
+  const auto with = [](std::size_t at, auto value) {
+    return [at, value](std::vector<unsigned char>& bytes) { std::memcpy(bytes.data() + at, &value, sizeof value); };
+  };
+  refused(0, [](auto& bytes) { bytes.pop_back(); });
+  refused(0, with(0, std::uint32_t{0}));         // no dimension
+  refused(0, with(4, std::uint32_t{3}));         // a metric of the caller's
+  refused(0, with(12, std::uint32_t{70'000}));   // cells
+  refused(0, with(24, std::uint64_t{499}));      // covered
+  refused(0, with(24, std::uint64_t{1} << 40));  //
+  refused(0, with(32, std::uint64_t{501}));      // trained on more
+  refused(1, [](auto& bytes) { bytes.resize(bytes.size() - 4); });
+  refused(1, with(8, std::numeric_limits<float>::infinity()));
+  refused(2, [](auto& bytes) { bytes.push_back(0); });
+  refused(2, with(10, std::uint16_t{60'000}));  // no such cell
 }
 
 }  // namespace

@@ -2,10 +2,12 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <numeric>
 #include <thread>
 
 #include "base/error.h"
 #include "label_cases.h"
+#include "temporary_folder.h"
 
 namespace vdb {
 namespace {
@@ -139,7 +141,9 @@ TEST_CASE("a cancelled build leaves what can be searched, and the next call goes
     const auto report = [&](std::size_t done, std::size_t) {
       if (done >= stop) token.cancel();
     };
-    CHECK_THROWS_AS(graph.extend(w.vectors.view(), {flat.view(), nullptr, 2, &token, report, nullptr}), Cancelled);
+    CHECK_THROWS_AS(
+        graph.extend(w.vectors.view(), {flat.slots, flat.view(), false, nullptr, 2, &token, report, nullptr}),
+        Cancelled);
     graph.check("here");
     CHECK(graph.covered() == 1000);
     CHECK(w.recall_of(graph, first, 0) >= 0.97);
@@ -177,13 +181,84 @@ TEST_CASE("searches go on beside growth, over the rows they were asked for") {
   graph.check("here");
 }
 
+std::vector<unsigned char> bytes_of_graph(LabelGraph& graph) {
+  const TemporaryFolder folder;
+  graph.save(folder.file("graph"), {});
+  return read_file(folder.file("graph"));
+}
+
+TEST_CASE("overlays that are told of what has changed are those that are told of everything") {
+  World w;
+  Random random(8);
+  Lists lists = make_lists(kRows, 3);
+  RowSet alive = RowSet::all(500);
+  LabelGraph told(params());
+  LabelGraph compared(params());
+  std::vector<Slot> some(500);
+  std::iota(some.begin(), some.end(), 0U);
+  for (std::size_t n = 500; n <= kRows; n += 75) {
+    const Lists known = head(lists, n);
+    const FlatLists flat(known, some);
+    CancelToken token;
+    told.extend(w.vectors.first(n), {flat.slots, flat.view(), false, &alive, 2, &token, {}, nullptr});
+    extend(compared, w.vectors, known, &alive);
+    told.check("here");
+    CHECK((bytes_of_graph(told) == bytes_of_graph(compared)));
+    // Rows die, others change their labels, or lose them all, and more come.
+    std::vector<Slot> dying;
+    for (std::size_t i = 0; i < 40; ++i) dying.push_back(static_cast<Slot>(random.below(n)));
+    alive = (alive - RowSet::from_slots(dying, n)).resized(std::min(n + 75, kRows), true);
+    std::set<Slot> changed;
+    for (std::size_t i = 0; i < 60; ++i) changed.insert(static_cast<Slot>(random.below(n)));
+    for (const Slot slot : changed) {
+      lists[slot] = slot % 3 == 0 ? std::vector<std::uint32_t>{} : std::vector<std::uint32_t>{0, slot % 2 + 1U};
+    }
+    for (std::size_t slot = n; slot < std::min(n + 75, kRows); ++slot) changed.insert(static_cast<Slot>(slot));
+    some.assign(changed.begin(), changed.end());
+  }
+}
+
+TEST_CASE("an overlay is made in slices, beside the one that it replaces") {
+  World w;
+  Lists lists(kRows);
+  for (std::size_t slot = 0; slot < kRows; ++slot) lists[slot] = {slot % 2 == 0 ? 1U : 0U};
+  LabelGraph graph(params());
+  extend(graph, w.vectors, lists);
+  CHECK(graph.count(1) == 1000);
+  std::vector<Slot> changed;
+  for (Slot slot = 0; slot < 800; slot += 2) changed.push_back(slot);
+  for (const Slot slot : changed) lists[slot] = {7};  // enough for an overlay of 7, and for another one of 1
+  std::size_t calls = 0;
+  while (calls == 0 || graph.lacking() > 0) {
+    const std::size_t before = graph.lacking();
+    const FlatLists flat(lists, changed);
+    CancelToken token;
+    graph.extend(w.vectors.view(), {flat.slots, flat.view(), false, nullptr, 2, &token, {}, nullptr, 90});
+    graph.check("here");
+    if (calls++ > 0) CHECK(before - graph.lacking() <= 90 + 2);
+    if (graph.lacking() > 0) {
+      CHECK(graph.count(1) + graph.count(7) >= 1000);  // the old one is there until it is replaced
+      CHECK(w.recall_of(graph, lists, 1) >= 0.97);
+    }
+    changed = calls == 3 ? std::vector<Slot>{2, 4} : std::vector<Slot>{};
+    if (calls == 3) lists[2] = lists[4] = {1};  // rows change while the overlays are made
+  }
+  CHECK(calls == (1000 + 89) / 90);
+  CHECK(graph.count(1) == 602);
+  CHECK(graph.count(7) >= 398);
+  CHECK(graph.count(7) <= 400);
+  for (const std::uint32_t label : {0U, 1U, 7U}) CHECK(w.recall_of(graph, lists, label) >= 0.97);
+}
+
 TEST_CASE("memberships that are not of the view are refused") {
   World w;
   LabelGraph graph(params());
   CancelToken token;
   const VectorView view = w.vectors.first(3);
+  std::vector<Slot> slots{0, 1, 2};
   const auto refused = [&](std::vector<std::uint64_t> offsets, std::vector<std::uint32_t> labels) {
-    CHECK_THROWS_AS(graph.extend(view, {{offsets, labels}, nullptr, 1, &token, {}, nullptr}), InvalidArgument);
+    const LabelExtend given{slots, {offsets, labels}, false, nullptr, 1, &token, {}, nullptr};
+    CHECK_THROWS_AS(graph.extend(view, given), InvalidArgument);
   };
   refused({0, 1, 1}, {5});
   refused({0, 1, 1, 1, 1}, {5});
@@ -191,6 +266,10 @@ TEST_CASE("memberships that are not of the view are refused") {
   refused({0, 2, 1, 1}, {5});
   refused({0, 1, 1, 2}, {5});
   refused({0, 1, 1, 1}, {0xffffffffU});
+  slots = {0, 1, 3};
+  refused({0, 1, 1, 1}, {5});
+  slots = {0, 2, 2};
+  refused({0, 1, 1, 1}, {5});
   CHECK_THROWS_AS(LabelGraph({kDim, Metric::kL2, 1, 60, 42, 200}), InvalidArgument);
   CHECK_THROWS_AS(LabelGraph({kDim, Metric::kL2, 8, 0, 42, 200}), InvalidArgument);
   CHECK_THROWS_AS(LabelGraph({kDim, Metric::kL2, 8, 60, 42, 1}), InvalidArgument);

@@ -33,12 +33,21 @@ inline Lists make_lists(std::size_t n, std::uint64_t seed) {
 struct FlatLists {
   explicit FlatLists(const Lists& lists) : offsets{0} {
     for (const auto& list : lists) {
+      slots.push_back(static_cast<Slot>(slots.size()));
       labels.insert(labels.end(), list.begin(), list.end());
+      offsets.push_back(labels.size());
+    }
+  }
+  // Those of some slots.
+  FlatLists(const Lists& lists, const std::vector<Slot>& some) : slots(some), offsets{0} {
+    for (const Slot slot : some) {
+      labels.insert(labels.end(), lists[slot].begin(), lists[slot].end());
       offsets.push_back(labels.size());
     }
   }
   Memberships view() const { return {offsets, labels}; }
 
+  std::vector<Slot> slots;
   std::vector<std::uint64_t> offsets;
   std::vector<std::uint32_t> labels;
 };
@@ -58,12 +67,12 @@ inline RowSet with_any(const Lists& lists, const std::vector<std::uint32_t>& lab
   return RowSet::from_slots(slots, n);
 }
 
-// A label graph brought up to the first `n` rows, as many as there are lists.
+// A label graph brought up to the first `n` rows, as many as there are lists, told of all; after a load as a `whole`.
 inline void extend(LabelGraph& graph, const Vectors& vectors, const Lists& lists, const RowSet* rows = nullptr,
-                   std::size_t threads = 1) {
+                   std::size_t threads = 1, bool whole = false) {
   const FlatLists flat(lists);
   CancelToken token;
-  graph.extend(vectors.first(lists.size()), {flat.view(), rows, threads, &token, {}, nullptr});
+  graph.extend(vectors.first(lists.size()), {flat.slots, flat.view(), whole, rows, threads, &token, {}, nullptr});
 }
 
 struct LabelAsk {

@@ -160,7 +160,7 @@ TEST_CASE("walks by the codes of a graph find what walks by vectors find") {
       LabelGraph graph(params(metric, kWide));
       const FlatLists flat(lists);
       CancelToken token;
-      graph.extend(vectors.view(), {flat.view(), nullptr, 2, &token, {}, coded.codes()});
+      graph.extend(vectors.view(), {flat.slots, flat.view(), false, nullptr, 2, &token, {}, coded.codes()});
       const RowSet rows = with_any(lists, {0, 1}, kRows);
       LabelAsk how{{0, 1}, 160};
       how.codes = coded.codes();

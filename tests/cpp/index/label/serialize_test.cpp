@@ -57,7 +57,7 @@ TEST_CASE("overlays that come back are those that were saved, and grow as they w
   CHECK(loaded->labels() == graph.labels());
   CHECK(loaded->nodes() == graph.nodes());
   const Vectors queries = clustered_vectors(Metric::kL2, 20, kDim, 2);
-  for (LabelGraph* each : {&graph, loaded.get()}) extend(*each, w.vectors, w.lists, nullptr, 2);
+  for (LabelGraph* each : {&graph, loaded.get()}) extend(*each, w.vectors, w.lists, nullptr, 2, each == loaded.get());
   for (const std::uint32_t label : graph.labels()) {
     CHECK((search_labels(graph, w.vectors.view(), queries, {{label}}) ==
            search_labels(*loaded, w.vectors.view(), queries, {{label}})));
@@ -86,7 +86,8 @@ TEST_CASE("labels that are numbered anew since the snapshot are found by their r
     }
   }
   for (std::size_t slot = 0; slot < 30; ++slot) lists[slot] = {2};  // and some rows have changed
-  extend(*loaded, w.vectors, lists);
+  CHECK_THROWS_AS(extend(*loaded, w.vectors, lists), InvalidArgument);
+  extend(*loaded, w.vectors, lists, nullptr, 1, true);
   loaded->check("here");
   CHECK(loaded->labels() == std::vector<std::uint32_t>{0, 1, 2});
   for (const std::uint32_t label : {0U, 1U, 2U}) {
@@ -103,7 +104,7 @@ TEST_CASE("an overlay whose rows have no label left is dropped after a load") {
   LabelGraph graph(params());
   extend(graph, w.vectors, w.lists);
   const auto loaded = round_trip(graph);
-  extend(*loaded, w.vectors, Lists(kRows));
+  extend(*loaded, w.vectors, Lists(kRows), nullptr, 1, true);
   CHECK(loaded->labels().empty());
   CHECK(loaded->nodes() == 0);
 }
@@ -115,10 +116,11 @@ TEST_CASE("what a cancelled build has added is saved as far as its overlay was t
   const FlatLists flat(w.lists);
   CancelToken token;
   const auto report = [&](std::size_t, std::size_t) { token.cancel(); };
-  CHECK_THROWS_AS(graph.extend(w.vectors.view(), {flat.view(), nullptr, 1, &token, report, nullptr}), Cancelled);
+  CHECK_THROWS_AS(graph.extend(w.vectors.view(), {flat.slots, flat.view(), false, nullptr, 1, &token, report, nullptr}),
+                  Cancelled);
   const auto loaded = round_trip(graph);
   CHECK(loaded->covered() == 500);
-  extend(*loaded, w.vectors, w.lists);
+  extend(*loaded, w.vectors, w.lists, nullptr, 1, true);
   loaded->check("here");
   CHECK(loaded->count(0) == with_any(w.lists, {0}, kRows).count());
 }

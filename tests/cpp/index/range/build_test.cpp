@@ -115,9 +115,64 @@ TEST_CASE("rows that get another key move there") {
   CHECK(twice == 0);
 }
 
+TEST_CASE("a graph that is told of what has changed is the one that is told of everything") {
+  const Vectors vectors = clustered_vectors(Metric::kL2, kRows, kDim, 1);
+  Keys keys = random_keys(kRows, 1, 3);
+  RangeGraph told(params());
+  RangeGraph compared(params());
+  Random random(9);
+  std::vector<Slot> some(1000);
+  std::iota(some.begin(), some.end(), 0U);
+  for (std::size_t n = 1000; n <= kRows; n += 250) {
+    CHECK(extend_by(told, vectors.first(n), keys, some) == some.size());
+    CHECK(extend(compared, vectors.first(n), keys) == some.size());
+    CHECK((bytes_of_graph(told) == bytes_of_graph(compared)));
+    std::vector<bool> chosen(n, false);
+    for (std::size_t i = 0; i < 30; ++i) chosen[random.below(n)] = true;
+    some.clear();
+    for (std::size_t slot = 0; slot < std::min(n + 250, kRows); ++slot) {
+      if (slot >= n || chosen[slot]) some.push_back(static_cast<Slot>(slot));
+      if (slot < n && chosen[slot]) keys[slot] += 5 + static_cast<std::int64_t>(random.below(kRows));
+    }
+  }
+}
+
+TEST_CASE("other keys for the same order leave the edges as they are, but for rows that have moved") {
+  const Vectors vectors = clustered_vectors(Metric::kL2, kRows, kDim, 1);
+  Keys keys = random_keys(kRows, 2, 3);
+  RangeGraph graph(params());
+  extend(graph, vectors.view(), keys);
+  std::vector<std::vector<Slot>> edges;
+  for (Slot slot = 0; slot < kRows; ++slot) edges.push_back(graph.neighbors(slot, 1));
+  for (auto& key : keys) key = 1'000'000 + 3 * key;
+  std::vector<Slot> living;  // one row in seven has died since
+  for (Slot slot = 0; slot < kRows; ++slot) {
+    if (slot % 7 != 0) living.push_back(slot);
+  }
+  CHECK(extend_by(graph, vectors.view(), keys, living, true) == 0);
+  graph.check("here");
+  for (Slot slot = 0; slot < kRows; ++slot) REQUIRE(graph.neighbors(slot, 1) == edges[slot]);
+  for (Slot slot = 0; slot < kRows; slot += 7) keys[slot] = -9;  // so that the range of what lives has no other row
+  const Vectors queries = clustered_vectors(Metric::kL2, 30, kDim, 2);
+  const KeyRange range{1'000'000, 1'002'000};
+  const RowSet rows = rows_in(keys, range);
+  const Answer found = search_range(graph, vectors.view(), queries, {.rows = &rows}, within(range, 60));
+  CHECK(count_wrong(found, scan_all(vectors.view(), queries, {kRows, &rows})) == 0);
+  CHECK(recall(found, scan_all(vectors.view(), queries, {10, &rows})) >= 0.96);
+
+  for (std::size_t i = 1; i < 12; ++i) keys[living[i * 200]] = static_cast<std::int64_t>(i);  // before all the others
+  const std::size_t moved = extend_by(graph, vectors.view(), keys, living, true);
+  CHECK(moved >= 10);
+  CHECK(moved <= 11);
+  CHECK(graph.nodes() == kRows);
+  graph.check("here");
+}
+
 TEST_CASE("a build cancelled at any moment leaves a graph that can be searched, saved and continued") {
   const Vectors vectors = clustered_vectors(Metric::kL2, kRows, kDim, 1);
   Keys keys = random_keys(kRows, 2, 3);
+  std::vector<Slot> slots(kRows);
+  std::iota(slots.begin(), slots.end(), 0U);
   RangeGraph graph(params());
   extend(graph, vectors.first(1000), keys);
   const auto cancelled_after = [&](std::size_t rows) {
@@ -125,7 +180,7 @@ TEST_CASE("a build cancelled at any moment leaves a graph that can be searched, 
     const auto stop = [&](std::size_t done, std::size_t) {
       if (done >= rows) token.cancel();
     };
-    CHECK_THROWS_AS(graph.extend(vectors.view(), {nullptr, keys, nullptr, 0, &token, stop}), Cancelled);
+    CHECK_THROWS_AS(graph.extend(vectors.view(), {nullptr, slots, keys, false, nullptr, 0, &token, stop}), Cancelled);
     CHECK(checked_recall(graph, vectors.first(graph.covered()), keys) >= 0.95);
   };
   cancelled_after(1);
@@ -160,8 +215,13 @@ TEST_CASE("arguments that do not fit are refused") {
   CHECK_THROWS_AS(RangeGraph({0, Metric::kL2, 12, 80, 42}), InvalidArgument);
   RangeGraph graph(params());
   CancelToken token;
-  CHECK_THROWS_AS(graph.extend(vectors.view(), {nullptr, std::span(keys).first(49), nullptr, 1, &token, {}}),
-                  InvalidArgument);
+  const auto refused = [&](const std::vector<Slot>& slots) {
+    const RangeExtend given{nullptr, slots, std::span(keys).first(3), false, nullptr, 1, &token, {}};
+    CHECK_THROWS_AS(graph.extend(vectors.view(), given), InvalidArgument);
+  };
+  refused({0, 1});
+  refused({0, 1, 50});
+  refused({0, 1, 1});
   const RowSet rows = RowSet::all(49);
   CHECK_THROWS_AS(extend(graph, vectors.view(), keys, 1, &rows), InvalidArgument);
   const Vectors others = clustered_vectors(Metric::kCosine, 50, kDim, 1);

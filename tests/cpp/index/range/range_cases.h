@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "answer.h"
@@ -45,10 +46,22 @@ inline RowSet rows_in(const Keys& keys, const KeyRange& range) {
   return RowSet::from_slots(slots, keys.size());
 }
 
-inline void extend(RangeGraph& graph, const VectorView& view, const Keys& keys, std::size_t threads = 1,
-                   const RowSet* rows = nullptr, const CodeStore* codes = nullptr) {
+// The graph brought up to the rows of the view, told of all; how many it linked.
+inline std::size_t extend(RangeGraph& graph, const VectorView& view, const Keys& keys, std::size_t threads = 1,
+                          const RowSet* rows = nullptr, const CodeStore* codes = nullptr) {
   CancelToken token;
-  graph.extend(view, {rows, std::span(keys).first(view.n), codes, threads, &token, {}});
+  std::vector<Slot> slots(view.n);
+  std::iota(slots.begin(), slots.end(), 0U);
+  return graph.extend(view, {rows, slots, std::span(keys).first(view.n), false, codes, threads, &token, {}});
+}
+
+// The same, told of some rows only, or of other keys of all that have one.
+inline std::size_t extend_by(RangeGraph& graph, const VectorView& view, const Keys& keys,
+                             const std::vector<Slot>& slots, bool whole = false) {
+  CancelToken token;
+  Keys given;
+  for (const Slot slot : slots) given.push_back(keys[slot]);
+  return graph.extend(view, {nullptr, slots, given, whole, nullptr, 1, &token, {}});
 }
 
 inline RangeSearch within(const KeyRange& range, std::size_t ef) {

@@ -1,0 +1,140 @@
+"""An inverted file over more vectors than memory: written, built and searched in processes of limited resident memory.
+
+    python bench/ivf_memory.py --rows 3000000 --limit-mb 1500 --folder /tmp/grown.vdb
+
+writes the grown set (4.6 GB of vectors) once, in commits of 65,536 rows, then builds the index in one child and
+searches in another, each held to the limit as bench/resident.py describes; where there is systemd the kernel can do it:
+
+    systemd-run --user --scope -p MemoryMax=1500M -p MemorySwapMax=0 python bench/ivf_memory.py --rows 3000000 ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import numpy as np
+
+import vdb
+from bench import grown
+from bench.datasets import arxiv, unit_rows
+from bench.filtered.adapters.vdb_plans import LISTS
+from bench.resident import Held, resident_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.datasets import FloatMatrix
+
+COMMIT_ROWS = 65_536
+QUERIES, K = 100, 10
+DIM, NOISE_CENTRES = 384, 200
+DUCKDB = "128MB"
+
+
+def main() -> int:
+    """Entry point of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, default=3_000_000)
+    parser.add_argument("--folder", type=Path, required=True, help="a database, written as far as it is not there")
+    parser.add_argument("--limit-mb", type=int, default=1500)
+    parser.add_argument("--index", default="ivfrabitq", help=f"one of {', '.join(LISTS)}")
+    parser.add_argument("--nlist", type=int, default=0, help="0: by the rows")
+    parser.add_argument("--data", choices=("grown", "noise"), default="grown")
+    parser.add_argument("--step", choices=("build", "search"), help="what a child does")
+    options = parser.parse_args()
+    if options.step is not None:
+        print(json.dumps(step(options)))
+        return 0
+    write(options)
+    found = {name: child(name) for name in ("build", "search")}
+    print(json.dumps({"rows": options.rows, "limit_mb": options.limit_mb} | found, indent=1))
+    return 0
+
+
+def child(name: str) -> dict[str, Any]:
+    """What a step came to, in a process of its own."""
+    command = [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:], "--step", name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def write(options: argparse.Namespace) -> None:
+    """Write the rows that are not there yet: a run that was cut goes on where it was."""
+    with vdb.connect(options.folder, memory_limit=DUCKDB) as db:
+        schema = {"id": "BIGINT PRIMARY KEY", "v": f"FLOAT[{DIM}]"}
+        table = db.table("rows") if "rows" in db.tables() else db.create_table("rows", schema, metric="ip")
+        first = len(table)
+        if first >= options.rows:
+            return
+        parts = grown_parts if options.data == "grown" else noise_parts
+        for batch in batches(parts(options.rows, first)):
+            table.add({"id": np.arange(first, first + len(batch))}, v=batch)
+            first += len(batch)
+
+
+def batches(parts: Iterator[FloatMatrix]) -> Iterator[FloatMatrix]:
+    """The same rows in commits."""
+    waiting: list[FloatMatrix] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) >= COMMIT_ROWS:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def grown_parts(rows: int, first: int = 0) -> Iterator[FloatMatrix]:
+    """The grown set from a row on."""
+    return (part for part, _ in grown.chunks(rows, first=first))
+
+
+def noise_parts(rows: int, first: int = 0) -> Iterator[FloatMatrix]:
+    """Unit vectors around a few centres, for a machine without the papers."""
+    centres = np.random.default_rng(0).standard_normal((NOISE_CENTRES, DIM), dtype=np.float32)
+    for begin in range(first, rows, grown.CHUNK_ROWS):
+        rng = np.random.default_rng([1, begin])
+        count = min(grown.CHUNK_ROWS, rows - begin)
+        noise = rng.standard_normal((count, DIM), dtype=np.float32)
+        yield unit_rows(centres[rng.integers(NOISE_CENTRES, size=count)] + noise)
+
+
+def step(options: argparse.Namespace) -> dict[str, Any]:
+    """Build the index, or search by it, and say what was resident meanwhile."""
+    with Held(options.limit_mb << 20, options.folder) as held, vdb.connect(options.folder, memory_limit=DUCKDB) as db:
+        began_mb, began = resident_bytes() >> 20, time.perf_counter()
+        table = db.table("rows")
+        found = build(table, options) if options.step == "build" else search(table, options)
+        found |= {"seconds": round(time.perf_counter() - began, 1), "resident_at_first_mb": began_mb}
+        most_mb, anonymous_mb = resident_bytes("VmHWM") >> 20, resident_bytes("RssAnon") >> 20
+        return found | {"resident_at_most_mb": most_mb, "anonymous_at_last_mb": anonymous_mb, "drops": held.drops}
+
+
+def build(table: vdb.Table, options: argparse.Namespace) -> dict[str, Any]:
+    """The index, anew."""
+    for info in table.list_indexes():
+        table.drop_index(info.name)
+    info = table.create_index("v", LISTS[options.index][0](**({"nlist": options.nlist} if options.nlist else {})))
+    return {"lists": info.lists, "bytes_a_row": round(info.memory_bytes / max(info.covered, 1), 1)}
+
+
+def search(table: vdb.Table, options: argparse.Namespace) -> dict[str, Any]:
+    """Recall of queries one by one, beside the scan of all rows at once."""
+    queries = arxiv().queries[:QUERIES] if options.data == "grown" else next(noise_parts(QUERIES))
+    hits = [table.search(query, K, strategy="ivf", recall=0.95) for query in queries]
+    truth = table.search(queries, K, strategy="scan")
+    recall = np.mean([np.isin(true, hit.ids).mean() for true, hit in zip(truth.ids, hits, strict=True)])
+    return {"recall": round(float(recall), 4), "explained": hits[0].explain().splitlines()[3].strip()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+#include "index/ivf/directory.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "core/distance.h"
+
+namespace vdb {
+namespace {
+
+// Of the centroids, those that are measured for each that is wanted, and some more: signs rank them that well.
+constexpr std::size_t kMeasuredMore = 8;
+constexpr std::size_t kMeasuredShare = 4;  // and one in so many
+constexpr int kSteps = 256;                // that bounds are sorted into
+constexpr std::size_t kTogether = 4;
+
+}  // namespace
+
+// Rows of length 1 are as near as their l2 distance says: that of a centroid counts its length, which a product does
+// not. So lists are ranked by l2 under cosine too.
+Directory::Directory(Metric metric, std::vector<float> centroids, std::span<const float> mean, std::uint64_t seed)
+    : metric_(metric),
+      centroids_(std::move(centroids)),
+      norms_(centroids_.size() / mean.size()),
+      codec_({mean.size(), metric != Metric::kInnerProduct, 1, seed}, {mean.begin(), mean.end()}),
+      shape_{codec_.code_bytes(), true, 0} {
+  const DistanceKernels::Pair product = kernels().distance_f32.inner_product.pair;
+  ResidualSigns::Encoder encoder(codec_);
+  std::vector<std::uint8_t> code(shape_.code_bytes);
+  ResidualFactors factors{};
+  const ListRecord record{code.data(), &factors, nullptr};
+  for (std::size_t i = 0; i < size(); ++i) {
+    norms_[i] = product(centroid(i), centroid(i), dim());
+    encoder.encode(centroid(i), mean.data(), record);
+    signs_.append(shape_, static_cast<Slot>(i), record);
+  }
+}
+
+std::size_t Directory::memory_bytes() const noexcept {
+  return (centroids_.size() + norms_.size()) * sizeof(float) + signs_.blocks.bytes() + codec_.memory_bytes();
+}
+
+Directory::Finder::Finder(const Directory& directory)
+    : directory_(directory), bounds_(ListShape::blocks(directory.size()) * ListShape::kRows), steps_(directory.size()) {
+  lists_.reserve(directory.size() + 1);
+  ranked_.reserve(directory.size());
+}
+
+std::span<const RankedList> Directory::Finder::nearest(const float* query, ResidualSigns::Query& signs,
+                                                       std::size_t wanted) {
+  const std::size_t n = directory_.size();
+  const std::size_t measured = std::min(wanted, n) + std::min(wanted, n) / kMeasuredShare + kMeasuredMore;
+  if (measured >= n) {
+    lists_.resize(n);
+    std::iota(lists_.begin(), lists_.end(), 0U);
+    measure(query, lists_);
+  } else {
+    signs.enter({0, 0}, 0);
+    for (std::size_t b = 0; b < ListShape::blocks(n); ++b) {
+      signs.estimate(directory_.signs_.codes(directory_.shape_, b), std::numeric_limits<float>::infinity(),
+                     bounds_.data() + b * ListShape::kRows);
+    }
+    select(measured);
+    measure(query, lists_);
+  }
+  std::sort(ranked_.begin(), ranked_.end());
+  return ranked_;
+}
+
+// By counting bounds in even steps: two passes without a branch that follows no pattern.
+void Directory::Finder::select(std::size_t wanted) {
+  constexpr float kMax = std::numeric_limits<float>::max();
+  const std::size_t n = directory_.size();
+  float least = kMax;
+  float greatest = -kMax;
+  for (std::size_t i = 0; i < n; ++i) {
+    const float bound = bounds_[i] = bounds_[i] <= kMax ? bounds_[i] : kMax;  // NaN too
+    least = std::min(least, bound);
+    greatest = std::max(greatest, bound);
+  }
+  const float scale = kSteps / (greatest - least);  // 0 or infinite where the bounds are as good as equal
+  std::array<std::uint32_t, kSteps> counts{};
+  for (std::size_t i = 0; i < n; ++i) {
+    const float step = (bounds_[i] - least) * scale;
+    steps_[i] = static_cast<std::uint8_t>(step < kSteps - 1 ? static_cast<int>(step) : kSteps - 1);
+    ++counts[steps_[i]];
+  }
+  std::size_t last = 0;
+  for (std::size_t upto = counts[0]; upto < wanted; upto += counts[last]) ++last;
+  lists_.resize(n + 1);
+  std::size_t chosen = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    lists_[chosen] = static_cast<std::uint32_t>(i);
+    chosen += steps_[i] <= last ? 1U : 0U;
+  }
+  lists_.resize(chosen);
+}
+
+void Directory::Finder::measure(const float* query, std::span<const std::uint32_t> lists) {
+  const std::size_t dim = directory_.dim();
+  const auto& form = kernels().distance_f32.inner_product;
+  const auto& l2 = kernels().distance_f32.l2_squared;
+  const bool by_l2 = directory_.metric_ == Metric::kL2;
+  const float norm = by_l2 ? 0.0F : form.pair(query, query, dim);
+  ranked_.clear();
+  for (std::size_t i = 0; i < lists.size(); i += kTogether) {
+    const void* rows[kTogether];
+    float values[kTogether];
+    for (std::size_t j = i + kTogether; j < std::min(i + 2 * kTogether, lists.size()); ++j) {
+      prefetch_lines(directory_.centroid(lists[j]), std::min(lines_of(dim * sizeof(float)), kPrefetchLines));
+    }
+    for (std::size_t j = 0; j < kTogether; ++j) {
+      rows[j] = directory_.centroid(lists[std::min(i + j, lists.size() - 1)]);
+    }
+    (by_l2 ? l2 : form).x4(query, rows, dim, values);
+    for (std::size_t j = 0; j < std::min(kTogether, lists.size() - i); ++j) {
+      const std::uint32_t list = lists[i + j];
+      const float squared = by_l2 ? values[j] : std::max(norm + directory_.norms_[list] - 2 * values[j], 0.0F);
+      const float distance = by_l2 ? values[j] : -values[j];
+      const float order = directory_.metric_ == Metric::kInnerProduct ? distance : squared;
+      ranked_.push_back({ordered(order), list, {distance, std::sqrt(squared)}});
+    }
+  }
+}
+
+}  // namespace vdb

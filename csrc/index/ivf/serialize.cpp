@@ -1,0 +1,202 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "index/ivf/ivf.h"
+
+namespace vdb {
+namespace {
+
+// The "params" section, as FORMAT.md lists it.
+struct Record {
+  std::uint32_t codes;
+  std::uint32_t dim;
+  std::uint32_t metric;
+  std::uint32_t nlist;
+  std::uint32_t m;
+  std::uint32_t nbits;
+  std::uint32_t opq;
+  std::uint32_t bits;
+  std::uint64_t seed;
+  std::uint64_t covered;
+  std::uint64_t rows;
+  std::uint64_t trained_on;
+  std::uint64_t new_rows;
+  double spread;
+  double new_spread;
+};
+static_assert(sizeof(Record) == 88);
+
+// A list of the "lists" section.
+struct ListSize {
+  std::uint32_t rows;
+  std::uint32_t quota;
+};
+static_assert(sizeof(ListSize) == 8);
+
+template <class T>
+std::uint32_t narrow(T value) noexcept {
+  return static_cast<std::uint32_t>(value);
+}
+
+void require(bool holds, const Container& file, const char* section, const std::string& expected, std::uint64_t found) {
+  if (!holds) throw Corrupted({file.path(), section, 0, expected, std::to_string(found)});
+}
+
+Record read_record(const Container& file) {
+  const Bytes bytes = file.section("params");
+  require(bytes.size() == sizeof(Record), file, "params", std::to_string(sizeof(Record)) + " bytes", bytes.size());
+  Record record;
+  std::memcpy(&record, bytes.data(), sizeof record);
+  require(record.codes <= narrow(IvfCodes::kRabitq), file, "params", "codes of 0 or 1", record.codes);
+  require(record.metric <= narrow(Metric::kInnerProduct), file, "params", "a metric from 0 to 2", record.metric);
+  require(record.opq <= 1, file, "params", "opq of 0 or 1", record.opq);
+  require(record.covered <= kMaxSlots, file, "params", "at most 2147483647 slots", record.covered);
+  require(record.rows <= record.covered, file, "params", "no more rows than slots", record.rows);
+  require(record.trained_on <= kMaxSlots && record.new_rows <= kMaxSlots, file, "params", "at most 2147483647 rows",
+          std::max(record.trained_on, record.new_rows));
+  const bool sums =
+      std::isfinite(record.spread) && std::isfinite(record.new_spread) && record.spread >= 0 && record.new_spread >= 0;
+  require(sums, file, "params", "finite sums of squares", 0);
+  return record;
+}
+
+ListCodec read_codec(const Container& file, const IvfParams& params) {
+  const Bytes bytes = file.section("codec");
+  ListCodec codec = params.codes == IvfCodes::kRabitq ? ListCodec(ResidualSigns::deserialize(bytes))
+                                                      : ListCodec(ResidualProduct::deserialize(bytes));
+  const auto [dim, l2] =
+      std::visit([](const auto& concrete) { return std::pair(concrete.dim(), concrete.l2()); }, codec);
+  require(dim == params.dim, file, "codec", std::to_string(params.dim) + " dimensions", dim);
+  require(l2 == (params.metric == Metric::kL2), file, "codec", "the metric of the index", l2 ? 1 : 0);
+  if (const auto* signs = std::get_if<ResidualSigns>(&codec)) {
+    require(signs->params().bits == params.bits, file, "codec", std::to_string(params.bits) + " bits",
+            signs->params().bits);
+    require(signs->params().seed == params.seed, file, "codec", "the seed of the index", signs->params().seed);
+  } else {
+    const ProductShape& shape = std::get<ResidualProduct>(codec).shape();
+    require(shape.nbits == params.nbits, file, "codec", std::to_string(params.nbits) + " bits", shape.nbits);
+  }
+  return codec;
+}
+
+std::vector<float> read_centroids(const Container& file, std::size_t dim) {
+  const Bytes bytes = file.section("centroid");
+  const std::size_t row = dim * sizeof(float);
+  require(bytes.size() % row == 0 && !bytes.empty() && bytes.size() / row <= kMaxSlots, file, "centroid",
+          "rows of " + std::to_string(row) + " bytes", bytes.size());
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  const bool finite = std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+  require(finite, file, "centroid", "finite values", 0);
+  return values;
+}
+
+// Lists where they stand in the file, which they keep mapped.
+std::vector<std::shared_ptr<const List>> read_lists(const Container& file, const ListShape& shape, std::size_t n) {
+  const Bytes bytes = file.section("lists");
+  require(bytes.size() == n * sizeof(ListSize), file, "lists", std::to_string(n) + " records of 8 bytes", bytes.size());
+  const auto blocks = std::make_shared<AlignedBuffer<std::uint8_t>>(file.values<std::uint8_t>("blocks"));
+  const auto extra = std::make_shared<AlignedBuffer<std::uint8_t>>(file.values<std::uint8_t>("extra"));
+  std::vector<std::shared_ptr<const List>> lists;
+  std::uint64_t at = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    ListSize record;
+    std::memcpy(&record, bytes.data() + i * sizeof record, sizeof record);
+    const std::uint64_t held = ListShape::blocks(record.rows);
+    const std::uint64_t end = at + held;
+    require(end * shape.block_bytes() <= blocks->size() && end * shape.extra_block_bytes() <= extra->size(), file,
+            "lists", "no more rows than there are blocks for", record.rows);
+    List list;
+    list.blocks = {blocks->data() + at * shape.block_bytes(), held * shape.block_bytes(), blocks};
+    list.extra = {extra->data() + at * shape.extra_block_bytes(), held * shape.extra_block_bytes(), extra};
+    list.rows = record.rows;
+    list.quota = record.quota;
+    lists.push_back(std::make_shared<const List>(std::move(list)));
+    at = end;
+  }
+  require(at * shape.block_bytes() == blocks->size(), file, "blocks", "the blocks of all lists", blocks->size());
+  require(at * shape.extra_block_bytes() == extra->size(), file, "extra", "the bits of all lists", extra->size());
+  return lists;
+}
+
+}  // namespace
+
+std::uint64_t Ivf::save(const std::string& path, Bytes identity) const {
+  const auto now = state();
+  const Record record{narrow(params_.codes),
+                      narrow(params_.dim),
+                      narrow(params_.metric),
+                      narrow(params_.nlist),
+                      narrow(params_.m),
+                      narrow(params_.nbits),
+                      params_.opq ? 1U : 0U,
+                      narrow(params_.bits),
+                      params_.seed,
+                      now->covered,
+                      now->rows,
+                      now->model ? now->model->trained_on : 0,
+                      now->new_rows,
+                      now->spread,
+                      now->new_spread};
+  std::vector<Section> sections{Section{"params", bytes_of(std::span<const Record>(&record, 1))}};
+  if (!now->model) return write_container(path, identity, sections);
+  const ListShape& shape = now->model->shape;
+  const std::vector<unsigned char> codec =
+      std::visit([](const auto& concrete) { return concrete.serialize(); }, now->model->codec);
+  std::vector<ListSize> lists;
+  std::vector<Bytes> blocks;
+  std::vector<Bytes> extra;
+  for (const auto& list : now->lists) {
+    const std::size_t n = ListShape::blocks(list->rows);
+    lists.push_back({narrow(list->rows), narrow(std::min<std::size_t>(list->quota, kMaxSlots))});
+    blocks.push_back({list->blocks.data(), n * shape.block_bytes()});
+    extra.push_back({list->extra.data(), n * shape.extra_block_bytes()});
+  }
+  sections.push_back({"codec", codec});
+  sections.push_back({"centroid", bytes_of(std::span(now->directory->centroids()))});
+  sections.push_back({"lists", bytes_of(std::span<const ListSize>(lists))});
+  sections.push_back({"blocks", {}, blocks});
+  sections.push_back({"extra", {}, extra});
+  return write_container(path, identity, sections);
+}
+
+std::unique_ptr<Ivf> Ivf::load(const std::string& path) {
+  const Container file = Container::read(path);
+  const Record record = read_record(file);
+  std::unique_ptr<Ivf> index;
+  IvfState state;
+  try {
+    index = std::make_unique<Ivf>(IvfParams{record.dim, static_cast<Metric>(record.metric),
+                                            static_cast<IvfCodes>(record.codes), record.nlist, record.m, record.nbits,
+                                            record.opq != 0, record.bits, record.seed});
+    if (record.trained_on != 0) {
+      state.model = std::make_shared<const IvfModel>(read_codec(file, index->params_), record.trained_on);
+    }
+  } catch (const InvalidArgument& reason) {
+    throw Corrupted({path, "params", 0, "an index and its codec", reason.what()});
+  }
+  require(state.model || (record.covered == 0 && record.rows == 0), file, "params", "a training", record.covered);
+  if (state.model) {
+    const IvfParams& params = index->params_;
+    state.directory = std::make_shared<const Directory>(params.metric, read_centroids(file, params.dim),
+                                                        state.model->mean(), params.seed);
+    state.lists = read_lists(file, state.model->shape, state.directory->size());
+  }
+  state.covered = record.covered;
+  state.rows = record.rows;
+  state.new_rows = record.new_rows;
+  state.spread = record.spread;
+  state.new_spread = record.new_spread;
+  index->identity_.assign(file.identity().begin(), file.identity().end());
+  index->state_ = std::make_shared<const IvfState>(std::move(state));
+  index->check(path);
+  return index;
+}
+
+}  // namespace vdb

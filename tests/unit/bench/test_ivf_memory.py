@@ -1,0 +1,36 @@
+"""The bench of an inverted file over more vectors than memory, small: what is resident stays far below the vectors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.datasets import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROWS, LIMIT_MB = 120_000, 220
+VECTOR_MB = ROWS * 384 * 4 >> 20
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc and takes pages back by madvise")
+
+
+@pytest.mark.slow
+def test_index_is_built_and_searched_by_processes_that_could_not_hold_the_vectors(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "bench" / "ivf_memory.py"), "--data", "noise", "--nlist", "64"]
+    command += ["--rows", str(ROWS), "--limit-mb", str(LIMIT_MB), "--folder", str(tmp_path / "d")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["build"]["lists"] >= 64
+    assert found["search"]["recall"] >= 0.9
+    for step in ("build", "search"):
+        grown = found[step]["resident_at_most_mb"] - found[step]["resident_at_first_mb"]
+        assert found[step]["resident_at_most_mb"] <= LIMIT_MB
+        assert grown < 0.75 * VECTOR_MB, step
+    assert found["build"]["drops"] > 0
