@@ -27,8 +27,9 @@ PYTHON_LAYERS = (
     {"index"},
     {"query"},
     {"sql"},
-    {"table", "database"},
-    {"__init__", "__main__", "cli", "demo"},
+    {"table", "database", "transfer", "opening"},
+    {"dbapi"},
+    {"__init__", "__main__", "cli", "demo", "shell"},
 )
 CPP_LAYERS = ("base", "io", "simd", "core", "codec", "index", "bindings")
 SHARED_INDEX = "graph"  # the one folder of csrc/index that its siblings may include

@@ -10,7 +10,7 @@ the two nouns; ARCHITECTURE.md has the layers.
 """
 
 from vdb.attributes.spec import Attribute
-from vdb.database import Database, connect
+from vdb.database import Database
 from vdb.errors import (
     AlreadyExists,
     Cancelled,
@@ -36,9 +36,12 @@ from vdb.index.range_spec import Range
 from vdb.index.recall import RecallCurve
 from vdb.index.spec import HNSW, Flat
 from vdb.metrics.custom import CustomMetric, metric
+from vdb.opening import connect, restore
 from vdb.query.accuracy import RecallReport
 from vdb.query.result import Hits, Rows
 from vdb.storage.compact import Compaction
+from vdb.storage.repair import RepairReport, repair
+from vdb.storage.report import RecoveryReport
 from vdb.table import Table
 
 __version__ = "0.1.0"
@@ -73,9 +76,13 @@ __all__ = [
     "Range",
     "RecallCurve",
     "RecallReport",
+    "RecoveryReport",
+    "RepairReport",
     "Rows",
     "Table",
     "VdbError",
     "connect",
     "metric",
+    "repair",
+    "restore",
 ]

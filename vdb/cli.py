@@ -1,15 +1,19 @@
-"""The command line: `vdb demo` and `vdb check`. Errors of vdb are one line on stderr and exit code 1."""
+"""The command line: demo, sql, check, repair, backup, restore, export, import.
+
+An error of vdb is a line on stderr and exit code 1.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import vdb
 from vdb.demo import run_demo
 from vdb.errors import VdbError
+from vdb.shell import MODES, run_shell, run_statements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,10 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "demo":
-            run_demo(options.data, options.path)
-        else:
-            _check(options.path)
+        options.run(options)
     except VdbError as error:
         print(f"vdb: {error}", file=sys.stderr)
         return 1
@@ -41,13 +42,80 @@ def _parser() -> argparse.ArgumentParser:
         "default: $VDB_DATA, else ../shared/arxiv, else the digits of scikit-learn",
     )
     demo.add_argument("--path", type=Path, help="where to keep the database; default: a temporary folder")
-    check = commands.add_parser("check", help="compare every vector of a database with its checksum")
-    check.add_argument("path", type=Path)
+    demo.set_defaults(run=lambda given: run_demo(given.data, given.path))
+    sql = commands.add_parser("sql", help="run SQL, or read it from the terminal")
+    sql.add_argument("path", type=Path)
+    sql.add_argument("statements", nargs="?", help="what to run; without it a shell")
+    sql.add_argument("--mode", choices=MODES, default="table", help="how rows are printed")
+    sql.add_argument("--read-only", action="store_true", help="change nothing; other readers may run too")
+    sql.set_defaults(run=_sql)
+    for name, (run, words, text) in _COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        for word in words:
+            command.add_argument(word)
+        if run is _import:
+            command.add_argument("--key", help="the primary key of a table that is made")
+        if run is _repair:
+            command.add_argument("--apply", action="store_true", help="put it right; without it nothing is changed")
+            command.add_argument("--accept-loss", action="store_true", help="give up what cannot be brought back")
+        command.set_defaults(run=run)
     return parser
 
 
-def _check(path: Path) -> None:
-    with vdb.connect(path, read_only=True) as db:
-        db.check()
+def _sql(given: argparse.Namespace) -> None:
+    if given.statements is None:
+        run_shell(given.path, given.mode, given.read_only)
+    else:
+        run_statements(given.path, given.statements, given.mode, given.read_only)
+
+
+def _check(given: argparse.Namespace) -> None:
+    with vdb.connect(given.path, read_only=True) as db:
+        problems = db.check()
         for name in db.tables():
             print(f"{name}: {len(db.table(name)):,} rows, every checksum matches")
+        for problem in problems:
+            print(f"{problem}; it will be rebuilt")
+
+
+def _repair(given: argparse.Namespace) -> None:
+    report = vdb.repair(given.path, apply=given.apply, accept_loss=given.accept_loss)
+    for finding in report.findings:
+        print(finding)
+    for lost in report.lost:
+        print(f"lost: {lost}")
+    done = "repaired" if report.applied else "nothing was changed; --apply repairs it"
+    print(done if report.findings else "nothing to repair")
+
+
+def _backup(given: argparse.Namespace) -> None:
+    with vdb.connect(given.path, read_only=True) as db:
+        db.backup(given.target)
+
+
+def _restore(given: argparse.Namespace) -> None:
+    vdb.restore(given.source, given.path)
+
+
+def _export(given: argparse.Namespace) -> None:
+    with vdb.connect(given.path, read_only=True) as db:
+        print(f"{db.export_table(given.table, given.file):,} rows written to {given.file}")
+
+
+def _import(given: argparse.Namespace) -> None:
+    with vdb.connect(given.path) as db:
+        print(f"{db.import_table(given.table, given.file, key=given.key):,} rows added to {given.table}")
+
+
+_COMMANDS: Final = {  # what runs, its arguments, what it does
+    "check": (_check, ["path"], "compare every vector of a database with its checksum, and read every index"),
+    "repair": (_repair, ["path"], "say what an open would refuse, and put it right"),
+    "backup": (_backup, ["path", "target"], "copy a database that nobody has open for writing"),
+    "restore": (_restore, ["source", "path"], "make a database from a backup, after checking all of it"),
+    "export": (_export, ["path", "table", "file"], "write a table to a .parquet, .csv or .jsonl file"),
+    "import": (
+        _import,
+        ["path", "table", "file"],
+        "add the rows of a .parquet, .csv, .jsonl or .arrow file to a table",
+    ),
+}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -11,17 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 from vdb.attributes.keeper import Attributes
 from vdb.errors import InvalidArgument, InvalidState, VdbError
 from vdb.index.manager import IndexManager
+from vdb.index.snapshot import Snapshots
 from vdb.index.spec import check_integer, check_name
 from vdb.query.execute import Executor
 from vdb.query.resolve import Resolver
+from vdb.sql.session import Session
 from vdb.storage.batch import make_batch
 from vdb.storage.compact import Compaction, is_worthwhile
 from vdb.storage.infer import infer_schema
-from vdb.storage.schema import parse_schema
-from vdb.storage.store import Store, WriteTransaction
+from vdb.storage.schema import parse_column, parse_schema
 from vdb.table import Table
+from vdb.transfer import export_table, import_table
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
     from types import TracebackType
 
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from vdb.metrics.custom import CustomMetric
+    from vdb.sql.result import Result
+    from vdb.storage.report import RecoveryReport
     from vdb.storage.state import TableState
+    from vdb.storage.store import Store, WriteTransaction
     from vdb.types import Metric
 
 
@@ -37,65 +42,22 @@ _log = logging.getLogger(__name__)
 _MORE_DEAD: Final = 2  # times as many dead slots as when compacting failed, before it is tried again by itself
 
 
-def connect(
-    path: str | os.PathLike[str],
-    *,
-    read_only: bool = False,
-    memory_limit: str | None = None,
-    threads: int = 0,
-) -> Database:
-    """Open a database directory, or create it where there is none.
-
-    Parameters
-    ----------
-    path : path-like
-        The directory; ":memory:" for one that is gone when closed.
-    read_only : bool
-        Change nothing on disk; any number of processes may, while none writes.
-    memory_limit : str, optional
-        DuckDB's, such as "2GB".
-    threads : int
-        For builds and batches of queries; 0: all.
-
-    Raises
-    ------
-    Locked
-        Another process has it open; the message names it.
-    NotFound
-        Read-only, and there is no database.
-    InvalidArgument
-        The path is a file or another directory.
-    Corrupted
-        A file is damaged (MetadataLost and FormatVersionError are such errors). An index file never is the reason.
-
-    Examples
-    --------
-    >>> import vdb
-    >>> with vdb.connect(":memory:") as db:
-    ...     items = db.create_table("items", {"id": "BIGINT PRIMARY KEY", "embedding": "FLOAT[2]"})
-    ...     items.add([{"id": 1, "embedding": [0, 1]}, {"id": 2, "embedding": [3, 4]}])
-    ...     items.search([0, 0], k=1).to_dicts()
-    2
-    [{'id': 1, '_distance': 1.0}]
-    """
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 0:
-        raise InvalidArgument(f"threads must be 0 (all) or a positive integer, got {threads!r}.")
-    if not isinstance(path, (str, os.PathLike)):
-        raise InvalidArgument(f'path must be a path or ":memory:", got {path!r}.')
-    place = None if path == ":memory:" else path
-    return Database(Store.open(place, read_only, memory_limit, threads or None), threads)
-
-
 class Database:
     """An open database. Any thread may use it; writes take turns. Close it, or use it in a `with` block."""
 
     def __init__(self, store: Store, threads: int = 0) -> None:
-        self.store = store
-        self.attributes = Attributes(store)
-        self.indexes = IndexManager(store, self.attributes, threads)
-        self.resolver = Resolver(store, self.attributes)
-        self.executor = Executor(store, self.indexes, self.resolver, threads)
+        self._threads = threads
+        self._serve(store)
+        self.session = Session(self)
         self._failed_with: dict[int, int] = {}  # dead slots of a table, by id, when compacting it failed
+
+    def _serve(self, store: Store) -> None:
+        attributes = Attributes(store)
+        indexes = IndexManager(store, attributes, self._threads)
+        resolver = Resolver(store, attributes)
+        executor = Executor(store, indexes, resolver, self._threads)
+        self.attributes, self.indexes, self.resolver, self.executor = attributes, indexes, resolver, executor
+        self.store = store
 
     @property
     def path(self) -> Path | None:
@@ -172,6 +134,46 @@ class Database:
         """Drop a table with its rows, vectors and indexes."""
         with self.writing(check_name("a table", name)) as transaction:
             transaction.drop_table(name)
+
+    def rename_table(self, name: str, new: str) -> Table:
+        """Give a table another name; AlreadyExists where it is taken. Returns it: a `Table` goes by its name."""
+        with self.writing(check_name("a table", name)) as transaction:
+            transaction.rename_table(name, check_name("the new name of a table", new))
+        return Table(self, new)
+
+    def add_column(
+        self,
+        table: str,
+        name: str,
+        type: str,  # noqa: A002
+        *,
+        default: object = None,
+        metric: Metric = "l2",
+    ) -> None:
+        """Add a column to a table, in one commit.
+
+        `type` is as `create_table` takes it, `NOT NULL` included, `PRIMARY KEY` not. Rows that are there have
+        `default`, or NULL; a vector column takes none, `update` sets it; `metric` is of such a column. InvalidArgument
+        where the name is taken or reserved, the type is unknown, or rows would lack a value that is declared NOT NULL.
+        """
+        column = parse_column(table, check_name("the column to add", name), type, metric)
+        with self.writing(check_name("a table", table)) as transaction:
+            transaction.add_column(table, column, default)
+
+    def drop_column(self, table: str, name: str) -> None:
+        """Drop a column with its values and the indexes that read it.
+
+        InvalidArgument for the primary key and for the only vector column.
+        """
+        with self.writing(check_name("a table", table)) as transaction:
+            transaction.drop_column(table, check_name("the column to drop", name))
+
+    def rename_column(self, table: str, name: str, new: str) -> None:
+        """Give a column another name, which its indexes follow; InvalidArgument where it is taken or reserved."""
+        with self.writing(check_name("a table", table)) as transaction:
+            transaction.rename_column(
+                table, check_name("the column to rename", name), check_name("the new name of a column", new)
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[Database]:
@@ -252,6 +254,37 @@ class Database:
     def _is_due(self, table: TableState) -> bool:
         return is_worthwhile(table) and table.dead_slots > _MORE_DEAD * self._failed_with.get(table.id, 0)
 
+    def sql(self, statement: str, params: object = None) -> Result:
+        """Run SQL: DuckDB's, over the tables of this database with their vectors.
+
+        Parameters
+        ----------
+        statement : str
+            One statement, or several with semicolons between them: the result is that of the last. Nearest rows, by
+            `ORDER BY embedding <-> ? LIMIT 10` and the like, are found by the planner of `Table.search`, everything
+            else by DuckDB. Writes go through the one commit of every write.
+        params : sequence or mapping, optional
+            Values for `?` in order, or for `$name`: numpy vectors need no cast. They are never spliced into the text.
+
+        Returns
+        -------
+        Result
+            `fetchall()`, `df()`, `arrow()`, `pl()`, `fetchnumpy()`; `explain()` says how nearest rows were found.
+
+        Raises
+        ------
+        InvalidArgument
+            It is no SQL, is not supported, names what is not there, or does not fit its parameters.
+
+        Notes
+        -----
+        This is the owner's SQL: it may read and write every table. It reaches no files but those COPY names. A text
+        from somebody else belongs into `where=` of a search, which is confined.
+        """
+        return self.session.run(statement, params)
+
+    execute = sql
+
     def register_metric(self, metric: CustomMetric) -> None:
         """Give the database a metric written in Python: indexes built with one of its name can be used again.
 
@@ -265,15 +298,95 @@ class Database:
         """Whether commit `seq` is in the database: what to ask after `CommitOutcomeUnknown`."""
         return self.store.has_commit(check_integer("seq", seq))
 
-    def check(self) -> None:
-        """Compare every vector with its checksum; Corrupted names the first damage."""
+    def publish(self) -> int:
+        """Let readers in other processes see the newest commit, while this one goes on writing; returns its number.
+
+        They open the database with `read_only=True` and keep what they opened until they `refresh`. Costs a copy of
+        the catalog, none of the vectors. From then on `close` publishes too. InvalidState inside a transaction,
+        read-only and for ":memory:"; DiskFull leaves what was published before.
+        """
+        self.indexes.save()
+        return self.store.publish()
+
+    def refresh(self) -> bool:
+        """In a reader beside a writer: go on to what was published since; whether there was anything.
+
+        Searches that run, and results that were found, stay with what they began with. InvalidState where the database
+        was not opened read-only. Where no writer could begin since it was opened, there is nothing new.
+        """
+        newer = self.store.newer()
+        if newer is None:
+            return False
+        metrics = self.indexes.metrics
+        self._serve(newer)
+        self.indexes.metrics = metrics
+        return True
+
+    def backup(self, path: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> None:
+        """Copy the newest commit to `path`, while searches and, but for a moment, writes go on.
+
+        The copy is a database of its own: open it, or `vdb.restore` it. AlreadyExists where something is at `path`,
+        InvalidState inside a transaction and for ":memory:", DiskFull where there is no room; nothing is left of a copy
+        that failed. `progress` is called with bytes copied and bytes in all.
+        """
+        self.store.back_up(path, progress)
+
+    def export_table(
+        self, name: str, path: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None
+    ) -> int:
+        """Write a table to a file whose name ends in .parquet, .csv or .jsonl, and return the number of rows.
+
+        The file appears whole, or an older one stays. Vectors are lists of numbers, those of half precision floats.
+        `progress` is called with rows written and rows in all.
+        """
+        return export_table(self, check_name("a table", name), path, progress)
+
+    def import_table(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        key: str | None = None,
+        metric: Metric | Mapping[str, Metric] = "l2",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> int:
+        """Add the rows of a .parquet, .csv, .jsonl or .arrow file to a table in one commit and return how many.
+
+        The table is made, with `key` and `metric` as for `create_table`, where there is none of that name; columns with
+        lists of numbers of one length are vectors then. `progress` is called with rows added and rows in all.
+        InvalidArgument where the file is missing, not what its name ends in, or does not fit the table; AlreadyExists
+        where a primary key is taken. Nothing was added then.
+        """
+        return import_table(self, check_name("a table", name), path, (key, metric), progress)
+
+    def recovery_report(self) -> RecoveryReport:
+        """Return what opening the database had to put in order: a log replayed, unfinished writes removed."""
+        return self.store.recovery
+
+    def check(self) -> list[str]:
+        """Compare every vector with its checksum; Corrupted names the first damage.
+
+        Returns what is wrong with snapshots of indexes, each read whole with every checksum, slot and edge: such an
+        index is rebuilt when it is next needed, so it is no error.
+        """
         self.store.check()
+        snapshots = Snapshots(self.store)
+        records = [r for table in self.store.state.tables.values() for r in table.indexes.values()]
+        return [problem for record in records if (problem := snapshots.problem(record)) is not None]
 
     def close(self) -> None:
         """Save the indexes, finish and let go of the directory; a second call does nothing."""
         if not self.store.closed and not self.store.read_only:
             self.indexes.save()
+            if self.store.has_published and self.store.transaction is None:
+                self._publish_last()
         self.store.close()
+
+    def _publish_last(self) -> None:
+        try:
+            self.store.publish()
+        except (VdbError, OSError) as error:  # what was published before stays
+            _log.warning("%s: the last commit was not published: %s", self.path, error)
 
     def __enter__(self) -> Self:
         return self

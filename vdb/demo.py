@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vdb.database import Database, connect
 from vdb.errors import InvalidArgument, NotFound
 from vdb.index.spec import HNSW
+from vdb.opening import connect
 from vdb.storage.parquet import read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from vdb.database import Database
     from vdb.query.result import Hits
     from vdb.table import Table
     from vdb.types import FloatMatrix

@@ -25,6 +25,9 @@ ROW_ID_COLUMN = "_row_id"  # in tables without an integer primary key
 DISTANCE_COLUMN = "_distance"  # in results
 QUERY_COLUMN = "query"  # in results of a batch
 
+Durability: TypeAlias = Literal["full", "normal", "off"]
+DURABILITIES: Final[tuple[Durability, ...]] = ("full", "normal", "off")
+
 Dtype: TypeAlias = Literal["float32", "float16", "bfloat16", "int8"]
 
 

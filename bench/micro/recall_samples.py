@@ -32,7 +32,7 @@ def samples(x: np.ndarray) -> dict[str, np.ndarray]:
     own, other = (x[rng.choice(len(x), SAMPLES)].astype(np.float64) for _ in range(2))
     mean = x.mean(axis=0, dtype=np.float64)
     made = {"between .7 .3": 0.7 * own + 0.3 * other, "between .6 .4": 0.6 * own + 0.4 * other}
-    for a, b in ((0.96, 0.28), (0.8, 0.6), (0.6**0.5, 0.4**0.5), (0.5**0.5, 0.5**0.5)):
+    for a, b in ((0.96, 0.28), (0.92, 0.392), (0.88, 0.475), (0.8, 0.6)):
         made[f"turned {a:.2f} {b:.2f}"] = mean + a * (own - mean) + b * (other - mean)
     return {"rows": own, **made}
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from bad_filters import FILTERING
 from bad_input import ADDING, CHANGING, ONE, SEARCHING, X, rows
 
 import vdb
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 CASES = {
     **{f"add: {name}": case for name, case in ADDING.items()},
     **{f"search: {name}": case for name, case in SEARCHING.items()},
+    **{f"filter: {name}": case for name, case in FILTERING.items()},
     **{f"change: {name}": case for name, case in CHANGING.items()},
 }
 

@@ -51,6 +51,7 @@ class _Kept:
     """What there is of one column. `used` says whether anybody asked for it since it was brought along last."""
 
     meaning: Meaning
+    type: str  # of the column, as declared
     lock: threading.Lock = field(default_factory=threading.Lock)  # while it is read
     newest: ColumnIndex | None = None
     recent: deque[ColumnIndex] = field(default_factory=lambda: deque(maxlen=_RECENT))
@@ -77,7 +78,7 @@ class Attributes:
         InvalidArgument where there is no such column, or its type has no order (`vdb.Attribute`); Outdated where the
         state is older than what memory and DuckDB have.
         """
-        kept = self._columns.get((state.id, name, True))
+        kept = self._kept(state, name, True)
         if kept is None:
             found = encoding_for(state.schema, name)
             if found is None:
@@ -94,7 +95,7 @@ class Attributes:
             return RowSet.none(state.next_slot) if present is None else ~present
         if not declared.nullable:
             return RowSet.none(state.next_slot)
-        kept = self._columns.get((state.id, name, True)) or self._columns.get((state.id, name, False))
+        kept = self._kept(state, name, True) or self._kept(state, name, False)
         if kept is None:
             kept = self._place(state, Meaning(name, None, False, Numbers(), Labels()))
         return self._current(kept, state).null
@@ -110,9 +111,9 @@ class Attributes:
         A column that nobody used meanwhile is brought along when it is next asked for.
         """
         database = self._store.committed
-        ids = {table.id for table in database.tables.values()}
+        columns_of = {table.id: table.schema.by_name for table in database.tables.values()}
         with self._lock:
-            for key in [key for key in self._columns if key[0] not in ids]:
+            for key in [key for key in self._columns if key[1] not in columns_of.get(key[0], ())]:
                 del self._columns[key]
             columns = list(self._columns.items())
         for state in [database.tables[name] for name in tables if name in database.tables]:
@@ -168,9 +169,19 @@ class Attributes:
                 return self.column(self._store.committed.table(table), column)
         raise InvalidState("Commits follow one another faster than a column can be read. Fix: try again.")
 
+    def _kept(self, state: TableState, name: str, valued: bool) -> _Kept | None:
+        """The place of a column, None where there is none yet or it is of another column that had the name."""
+        kept = self._columns.get((state.id, name, valued))
+        return kept if kept is not None and kept.type == state.schema.by_name[name].type else None
+
     def _place(self, state: TableState, meaning: Meaning) -> _Kept:
+        """The place of a column; it begins anew where another one had the name."""
+        key, declared = (state.id, meaning.column, meaning.encoding is not None), state.schema.by_name[meaning.column]
         with self._lock:
-            return self._columns.setdefault((state.id, meaning.column, meaning.encoding is not None), _Kept(meaning))
+            kept = self._columns.get(key)
+            if kept is None or kept.type != declared.type:
+                kept = self._columns[key] = _Kept(meaning, declared.type)
+            return kept
 
     def _current(self, kept: _Kept, state: TableState) -> ColumnIndex:
         kept.used = True

@@ -18,6 +18,8 @@ Efs: TypeAlias = tuple[int, ...]
 Recalls: TypeAlias = tuple[tuple[float, ...], ...]
 
 KS: Final = (1, 10, 100)  # answer sizes recall is measured for
+# Smaller answers take the effort of this one: a query that was turned from a row finds that row too easily.
+_LEAST_K: Final = 10
 
 _GROWTH: Final = 0.7  # of the steps of a walk with its effort, as a power, beyond the efforts measured
 _APART: Final = 0.25  # rows are apart from the query where they are so much rarer near it than in the table
@@ -140,6 +142,7 @@ def _effort(efs: Sequence[int], recalls: Sequence[float], recall: float) -> floa
 
 def _between(efforts: list[float], k: int) -> float:
     """The effort for k between, or beyond, the measured answer sizes; both scales are logarithmic."""
+    k = max(k, _LEAST_K)
     if k >= KS[-1]:
         return efforts[-1] * (k / KS[-1])
     high = next(i for i, known in enumerate(KS) if known >= k)

@@ -43,13 +43,14 @@ _ENOUGH: Final = 0.999  # further efforts tell nothing a sample of this size cou
 _WALK_TO_SCAN: Final = 2  # a distance of a walk against one of the scan, as the planner counts
 _DOUBLING: Final = 1.6  # growth of the distances of a walk when its effort doubles, by the planner's power of 0.68
 
-# A query is a row turned towards another, both chosen at random, about the mean of all: 0.8 of one and 0.6 of the
+# A query is a row turned towards another, both chosen at random, about the mean of all: 0.88 of one and 0.475 of the
 # other, whose squares add to 1, so that queries are spread as widely as rows. Stored rows as queries would promise too
 # much: a walk ends in the node of the row, whose edges are the answer, so they take far less effort than queries from
 # elsewhere, such as titles among texts. A point between two rows lies nearer to the middle, where rows are dense and
-# easily found. bench/micro/recall_samples.py sets these choices beside real queries.
-_OWN: Final = 0.8
-_OTHER: Final = 0.6
+# easily found. bench/micro/recall_samples.py sets these choices beside real queries: more of the other takes several
+# times their effort, less of it is not enough.
+_OWN: Final = 0.88
+_OTHER: Final = 0.475
 
 
 class Prepared(NamedTuple):

@@ -53,6 +53,19 @@ class Snapshots:
             return None
         return built, cells if cells is not None and cells.covered <= state.next_slot else None
 
+    def problem(self, record: IndexRecord) -> str | None:
+        """What keeps a snapshot from being used, None where it is sound or there is none yet."""
+        if record.file is None:
+            return None
+        path = self._store.index_path(record.file)
+        if path is None:
+            return f"index {record.name} of table {record.table}: its snapshot is missing"
+        try:
+            load(record, str(path))
+        except (Corrupted, OSError) as error:
+            return f"index {record.name} of table {record.table}: {error}"
+        return None
+
     def save(
         self,
         built: Built,

@@ -17,6 +17,7 @@ from vdb.query.explain import Explanation
 from vdb.query.nearest import Search, settle
 from vdb.query.plan import Actuals, Question, Situation
 from vdb.query.planner import make_plan, quoted, wants_density
+from vdb.query.resolve import BY_DUCKDB, Resolved
 from vdb.query.result import Hits, Neighbors, RowSource
 from vdb.query.target import Chosen, OpenIndexes, Target
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from vdb.query.methods.method import Method
     from vdb.query.plan import Plan
     from vdb.query.request import Request
-    from vdb.query.resolve import Resolved, Resolver
+    from vdb.query.resolve import Resolver
     from vdb.query.target import Near
     from vdb.storage.state import TableState
     from vdb.storage.store import Store, WriteTransaction
@@ -54,10 +55,15 @@ class Executor:
         self._targets: dict[tuple[str, str, str], Target] = {}
 
     def search(self, state: TableState, request: Request) -> Hits:
-        """The min(k, matching) nearest rows to each query; nearest first, equal distances by row id."""
+        """The min(k, matching) nearest rows to each query; nearest first, equal distances by row id.
+
+        Superseded where an index is of other slots by now and the request names rows of the old ones.
+        """
         try:
             return self._search(state, request)
         except Superseded:
+            if request.rows is not None:
+                raise
             newest = self._store.state.table(state.schema.name)
             return self.search(_of_schema(newest, state.schema), request)
 
@@ -78,7 +84,7 @@ class Executor:
         answer = self._run(target, search, request)
         actuals.search_seconds = time.perf_counter() - planned
         actuals.plan_seconds = planned - resolved
-        if request.predicate is not None:
+        if request.predicate is not None or request.rows is not None:
             actuals.predicate_seconds = resolved - began
         metric, predicate = name_of(request.metric), request.predicate
         explanation = Explanation(target.name, metric, answer.slots, search.plan, actuals, predicate)
@@ -96,6 +102,10 @@ class Executor:
 
     def _chosen(self, state: TableState, request: Request, actuals: Actuals) -> tuple[Target, Chosen]:
         """What is searched, and the rows of it that may be found."""
+        if request.rows is not None:
+            actuals.predicate_how = BY_DUCKDB
+            target = self._target(state, request)
+            return target, target.choose(Resolved(state, request.rows, BY_DUCKDB))
         if request.predicate is None:
             target = self._target(state, request)
             return target, target.everything

@@ -101,7 +101,7 @@ def to_dicts(columns: Columns) -> list[dict[str, Any]]:
 
 def to_pandas(columns: Columns) -> Any:
     """Return a pandas.DataFrame; vectors are (dim,) arrays in a column of objects."""
-    pandas = _package("pandas")
+    pandas = package("pandas")
     frame = pandas.DataFrame(index=range(len(columns.slots)))
     if columns.stored:
         frame = columns.fetch(columns.slots, tuple(columns.stored), lambda result: result.df())
@@ -116,10 +116,10 @@ def to_pandas(columns: Columns) -> Any:
 
 def to_arrow(columns: Columns) -> Any:
     """Return a pyarrow.Table; vectors are fixed-size lists of float, halffloat or int8."""
-    pa = _package("pyarrow")
+    pa = package("pyarrow")
     arrays: dict[str, Any] = {}
     if columns.stored:
-        table = columns.fetch(columns.slots, tuple(columns.stored), _arrow_table)
+        table = columns.fetch(columns.slots, tuple(columns.stored), arrow_table)
         _check_count(len(columns.slots), table.num_rows)
         arrays = dict(zip(table.column_names, table.columns, strict=True))
     for name, held in columns.computed.items():
@@ -134,10 +134,11 @@ def to_arrow(columns: Columns) -> Any:
 
 def to_polars(columns: Columns) -> Any:
     """Return a polars.DataFrame; vectors are of type Array."""
-    return _package("polars").from_arrow(to_arrow(columns))
+    return package("polars").from_arrow(to_arrow(columns))
 
 
-def _arrow_table(result: Any) -> Any:
+def arrow_table(result: Any) -> Any:
+    """The rows of a result of DuckDB as a pyarrow.Table."""
     with warnings.catch_warnings():  # DuckDB would rather make Arrow tables without the rows of a DB-API result
         warnings.simplefilter("ignore", UserWarning)
         return result.to_arrow_table()
@@ -157,7 +158,8 @@ def _check_count(expected: int, found: int) -> None:
         )
 
 
-def _package(name: str) -> Any:
+def package(name: str) -> Any:
+    """A package of an extra; InvalidState where it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

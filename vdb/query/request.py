@@ -18,6 +18,7 @@ from vdb.storage.state import check_columns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vdb._core import RowSet
     from vdb.metrics.custom import AnyMetric
     from vdb.types import Dtype, Predicate, StoredMatrix, TableSchema, VectorColumn
 
@@ -55,6 +56,8 @@ class Request(NamedTuple):
         The columns the hits will show.
     parse_seconds : float
         What reading the predicate took.
+    rows : RowSet or None
+        The rows that may be found, of the state that is searched, in place of a predicate.
     """
 
     column: VectorColumn
@@ -69,6 +72,7 @@ class Request(NamedTuple):
     recall: float | None = None
     parse_seconds: float = 0.0
     nprobe: int | None = None
+    rows: RowSet | None = None
 
 
 def make_request(schema: TableSchema, query: Any, k: int, options: SearchOptions) -> Request:
@@ -142,6 +146,8 @@ def choose_column(schema: TableSchema, name: str | None) -> VectorColumn:
     if name is None and len(schema.vectors) == 1:
         return schema.vectors[0]
     known = ", ".join(column.name for column in schema.vectors)
+    if not known:
+        raise InvalidArgument(f"table {schema.name} has no vector column.\n  Fix: search a table that has one.")
     if name is None:
         raise InvalidArgument(f"table {schema.name} has several vector columns: {known}.\n  Fix: pass column=.")
     for column in schema.vectors:

@@ -349,6 +349,11 @@ class Hits:
         return full
 
 
+def found_in(hits: Hits) -> tuple[TableState, Slots]:
+    """The state that hits are of and their slots, those of one query after those of another, without padding."""
+    return hits._source.found_in, hits._flat_slots
+
+
 def _keys(slots: Slots, source: RowSource) -> Keys:
     schema = source.state.schema
     if schema.key is None or schema.integer_key is not None:

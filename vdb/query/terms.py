@@ -102,9 +102,9 @@ class Terms:
         """The labels of the values that a condition is about, None where some have none."""
         if self._is_of_text(condition):
             return None
-        column = self._column(condition.column)
+        column = self._labelled(condition.column)
         values, _ = self._given(condition)
-        if not column.has_labels() or not values:
+        if column is None or not values:
             return None
         found = [column.label_of(value) for value in values if value is not None]
         if isinstance(condition, Has) and not condition.every:  # no row has what never appeared
@@ -114,8 +114,19 @@ class Terms:
 
     def label_of_span(self, span: Span) -> int | None:
         """The label of the one value that a span is of, None where it is of several or has no label."""
-        column = self._column(span.column)
-        return column.label_of_key(span.low) if span.low == span.high and column.has_labels() else None
+        if span.low != span.high:
+            return None
+        column = self._labelled(span.column)
+        return None if column is None else column.label_of_key(span.low)
+
+    def _labelled(self, name: str) -> ColumnIndex | None:
+        """A column whose values have labels, None where they have none; those of overlays get them when first asked."""
+        column = self._column(name)
+        if not column.has_labels() and any(
+            record.kind == "label" and record.params["attribute"] == name for record in self._state.indexes.values()
+        ):
+            column.memberships()
+        return column if column.has_labels() else None
 
     def _column(self, name: str) -> ColumnIndex:
         column = self._columns.get(name)

@@ -48,7 +48,7 @@ class Batch:
     ----------
     n : int
         The number of rows.
-    relation : dict of ndarray, pyarrow.Table or None
+    relation : dict of ndarray, pyarrow.Table, WrittenRows or None
         The attribute columns given and no others, as DuckDB's `register` takes them; None where there are none. The
         connection must look at every value of a list or dict column: `SET pandas_analyze_sample` to its maximum.
     columns : tuple of str
@@ -93,7 +93,7 @@ def make_batch(schema: TableSchema, data: Any, vectors: Mapping[str, Any], parti
     columns = tuple(name for name in table.lengths if name not in given)
     _check_key(schema, table)
     relation = table.relation(schema.name, {name: schema.by_name[name].type for name in columns}) if columns else None
-    checked = {name: _vector_batch(schema, name, values) for name, values in given.items()}
+    checked = {name: vector_batch(schema, name, values) for name, values in given.items()}
     return Batch(n, relation, columns, checked)
 
 
@@ -170,7 +170,8 @@ def _check_key(schema: TableSchema, table: Tabular) -> None:
         raise InvalidArgument(f"{where} is a key of type {key.type}, got {found} values.\n  Fix: convert them.")
 
 
-def _vector_batch(schema: TableSchema, name: str, values: Any) -> VectorBatch:
+def vector_batch(schema: TableSchema, name: str, values: Any) -> VectorBatch:
+    """The vectors of one column, checked as `make_batch` does."""
     column = schema.by_name[name]
     assert isinstance(column, VectorColumn)
     where = f"{schema.name}.{name}"

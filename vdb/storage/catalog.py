@@ -55,6 +55,7 @@ class StoredTable:
 
     id: int
     schema: TableSchema
+    column_ids: tuple[int, ...]  # of the columns of the schema; a number is not given out twice
     generation: int
     next_slot: int
     next_row_id: int
@@ -100,21 +101,9 @@ def add_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
         [table.id, schema.name, schema.key, table.generation.number, table.next_row_id],
     )
     for number, column in enumerate(schema.columns):
-        vector = column if isinstance(column, VectorColumn) else None
-        cursor.execute(
-            "INSERT INTO vdb.columns VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                table.id,
-                number,
-                column.name,
-                column.type,
-                column.nullable,
-                vector and vector.dtype,
-                vector and vector.dim,
-                vector and vector.metric,
-            ],
-        )
-    _add_files(cursor, table)
+        _add_column(cursor, table.id, number, column)
+    for state in table.vectors.values():
+        _add_file(cursor, state.source.identity)
 
 
 def remove_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
@@ -130,7 +119,8 @@ def remove_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
 def replace_files(cursor: duckdb.DuckDBPyConnection, old: TableState, new: TableState) -> None:
     """List the files of the table's next generation, which are empty as yet, instead of the old ones."""
     _remove_files(cursor, old)
-    _add_files(cursor, new)
+    for state in new.vectors.values():
+        _add_file(cursor, state.source.identity)
     cursor.execute("UPDATE vdb.tables SET generation = ? WHERE id = ?", [new.generation.number, new.id])
 
 
@@ -191,9 +181,10 @@ def load_tables(cursor: duckdb.DuckDBPyConnection) -> list[StoredTable]:
     ).fetchall()
     tables = []
     for table_id, name, key, generation, next_slot, next_row_id, live_rows in rows:
-        schema = TableSchema(name, _load_columns(cursor, table_id), key)
+        columns = _load_columns(cursor, table_id)
+        schema = TableSchema(name, tuple(columns.values()), key)
         indexes = _load_indexes(cursor, table_id, name)
-        stored = StoredTable(table_id, schema, generation, next_slot, next_row_id, live_rows, indexes)
+        stored = StoredTable(table_id, schema, tuple(columns), generation, next_slot, next_row_id, live_rows, indexes)
         tables.append(stored)
     return tables
 
@@ -204,8 +195,9 @@ def load_files(cursor: duckdb.DuckDBPyConnection, database: uuid.UUID, table: St
         "SELECT file, column_id, generation, slots, bytes, open_crc FROM vdb.segments WHERE table_id = ?", [table.id]
     ).fetchall()
     files = []
+    columns = dict(zip(table.column_ids, table.schema.columns, strict=True))
     for file, column_id, generation, slots, length, open_crc in rows:
-        column = table.schema.columns[column_id]
+        column = columns[column_id]
         if not isinstance(column, VectorColumn):
             raise ValueError(f"file {file} belongs to {column.name}, which is not a vector column")
         identity = Identity(database, uuid.UUID(file), table.id, column_id, column.dim, generation, column.dtype)
@@ -226,13 +218,76 @@ def load_block_crcs(cursor: duckdb.DuckDBPyConnection, file: uuid.UUID) -> list[
     return crcs
 
 
-def _add_files(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
-    for state in table.vectors.values():
-        identity = state.source.identity
-        cursor.execute(
-            "INSERT INTO vdb.segments VALUES (?, ?, ?, ?, 0, 0, 0)",
-            [identity.file.hex, identity.table, identity.column, identity.generation],
-        )
+def next_column_id(cursor: duckdb.DuckDBPyConnection, table: TableState) -> int:
+    """A number above those of the table's columns."""
+    return 1 + _one(cursor, "SELECT max(id) FROM vdb.columns WHERE table_id = ?", [table.id])
+
+
+def add_column(
+    cursor: duckdb.DuckDBPyConnection, table: TableState, number: int, column: Column | VectorColumn
+) -> None:
+    """List a new column of a table, with its file where `table`, the state that has it, has one."""
+    _add_column(cursor, table.id, number, column)
+    if column.name in table.vectors:
+        _add_file(cursor, table.vectors[column.name].source.identity)
+
+
+def remove_column(cursor: duckdb.DuckDBPyConnection, table: TableState, name: str) -> None:
+    """Forget a column and its file."""
+    cursor.execute("DELETE FROM vdb.columns WHERE table_id = ? AND name = ?", [table.id, name])
+    if name in table.vectors:
+        _remove_file(cursor, table.vectors[name].source.identity.file)
+
+
+def rename_column(cursor: duckdb.DuckDBPyConnection, table: TableState, old: str, new: str) -> None:
+    """Give a column another name."""
+    cursor.execute("UPDATE vdb.columns SET name = ? WHERE table_id = ? AND name = ?", [new, table.id, old])
+    cursor.execute("UPDATE vdb.tables SET key = ? WHERE id = ? AND key = ?", [new, table.id, old])
+
+
+def rename_table(cursor: duckdb.DuckDBPyConnection, table: TableState, new: str) -> None:
+    """Give a table another name."""
+    cursor.execute("UPDATE vdb.tables SET name = ? WHERE id = ?", [new, table.id])
+
+
+def _add_column(cursor: duckdb.DuckDBPyConnection, table_id: int, number: int, column: Column | VectorColumn) -> None:
+    vector = column if isinstance(column, VectorColumn) else None
+    cursor.execute(
+        "INSERT INTO vdb.columns VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            table_id,
+            number,
+            column.name,
+            column.type,
+            column.nullable,
+            vector and vector.dtype,
+            vector and vector.dim,
+            vector and vector.metric,
+        ],
+    )
+
+
+def replace_file(cursor: duckdb.DuckDBPyConnection, old: uuid.UUID, identity: Identity) -> None:
+    """List a file, empty as yet, instead of another one."""
+    _remove_file(cursor, old)
+    _add_file(cursor, identity)
+
+
+def allow_null(cursor: duckdb.DuckDBPyConnection, table_id: int, column: str) -> None:
+    """Let a column take NULL."""
+    cursor.execute("UPDATE vdb.columns SET nullable = TRUE WHERE table_id = ? AND name = ?", [table_id, column])
+
+
+def _remove_file(cursor: duckdb.DuckDBPyConnection, file: uuid.UUID) -> None:
+    for listed in ("blocks", "segments"):
+        cursor.execute(f"DELETE FROM vdb.{listed} WHERE file = ?", [file.hex])
+
+
+def _add_file(cursor: duckdb.DuckDBPyConnection, identity: Identity) -> None:
+    cursor.execute(
+        "INSERT INTO vdb.segments VALUES (?, ?, ?, ?, 0, 0, 0)",
+        [identity.file.hex, identity.table, identity.column, identity.generation],
+    )
 
 
 def _remove_files(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
@@ -241,18 +296,20 @@ def _remove_files(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
     cursor.execute("DELETE FROM vdb.segments WHERE table_id = ?", [table.id])
 
 
-def _load_columns(cursor: duckdb.DuckDBPyConnection, table_id: int) -> tuple[Column | VectorColumn, ...]:
+def _load_columns(cursor: duckdb.DuckDBPyConnection, table_id: int) -> dict[int, Column | VectorColumn]:
+    """The columns of a table by number, in order."""
     rows = cursor.execute(
-        "SELECT name, type, nullable, dtype, dim, metric FROM vdb.columns WHERE table_id = ? ORDER BY id", [table_id]
+        "SELECT id, name, type, nullable, dtype, dim, metric FROM vdb.columns WHERE table_id = ? ORDER BY id",
+        [table_id],
     ).fetchall()
-    columns: list[Column | VectorColumn] = []
-    for name, type_, nullable, dtype, dim, metric in rows:
+    columns: dict[int, Column | VectorColumn] = {}
+    for number, name, type_, nullable, dtype, dim, metric in rows:
         if dim is not None and dtype not in DTYPES:
             raise ValueError(f"column {name} has values of {dtype}, known are {', '.join(DTYPES)}")
-        columns.append(
+        columns[number] = (
             Column(name, type_, nullable) if dim is None else VectorColumn(name, dim, metric, nullable, dtype)
         )
-    return tuple(columns)
+    return columns
 
 
 def _load_indexes(cursor: duckdb.DuckDBPyConnection, table_id: int, table: str) -> dict[str, IndexRecord]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from vdb._core import RowSet
 from vdb.errors import DimensionMismatch, InvalidArgument
-from vdb.storage import rows
+from vdb.storage import rows, staged
 from vdb.storage.append import MISSING, NewVectors, appended, check_room, copied
 from vdb.storage.state import TableState, check_columns
 from vdb.types import Slots, StoredMatrix, VectorColumn
@@ -51,6 +51,46 @@ def update(
     return appended(table, table.row_ids[chosen], new, table.next_row_id, chosen), n
 
 
+def assign(
+    cursor: duckdb.DuckDBPyConnection,
+    table: TableState,
+    slots: Slots,
+    columns: tuple[str, ...],
+    vectors: Mapping[str, NewVectors],
+) -> TableState:
+    """Give each of the live rows in `slots` values of its own; returns the new state.
+
+    `columns` are attributes, whose values stand in `WrittenRows` by slot; `vectors` has row i for the i-th slot.
+    """
+    schema, n = table.schema, len(slots)
+    if schema.key in columns:
+        raise _is_key(schema.name, str(schema.key))
+    required = tuple(name for name in columns if not schema.by_name[name].nullable)
+    missing = staged.null_in_written(cursor, required) or next(
+        (
+            name
+            for name, new in vectors.items()
+            if not schema.by_name[name].nullable and new.present is not None and not new.present.all()
+        ),
+        None,
+    )
+    if missing is not None:
+        raise InvalidArgument(f"{schema.name}.{missing} is declared NOT NULL. Fix: give every row a value.")
+    if vectors:
+        check_room(table, n)
+    if columns:
+        staged.assign_written(cursor, schema, columns)
+        table = replace(table, rewrites=table.rewrites.after(columns, np.sort(slots)))
+    if not vectors:
+        return table
+    all_there = np.ones(n, np.bool_)
+    present = {name: all_there if new.present is None else new.present for name, new in vectors.items()}
+    rows.move_each(cursor, schema, slots, table.next_slot, present)
+    everywhere = np.arange(n, dtype=np.int64)
+    others = {name: copied(table, name, slots, n, everywhere) for name in table.vectors if name not in vectors}
+    return appended(table, table.row_ids[slots], {**others, **vectors}, table.next_row_id, slots)
+
+
 def delete(cursor: duckdb.DuckDBPyConnection, table: TableState, slots: Slots) -> tuple[TableState, int]:
     """Delete the live rows among `slots`; returns the new state and how many rows there were."""
     chosen = _live(table, slots)
@@ -64,9 +104,7 @@ def _check(table: TableState, values: Mapping[str, object], vectors: Mapping[str
     schema = table.schema
     check_columns(schema, (*values, *vectors))
     if schema.key in values:
-        raise InvalidArgument(
-            f"{schema.name}.{schema.key} is the primary key and cannot be set. Fix: delete the row and add a new one."
-        )
+        raise _is_key(schema.name, str(schema.key))
     for name, value in {**values, **vectors}.items():
         column = schema.by_name[name]
         if isinstance(column, VectorColumn) != (name in vectors):
@@ -79,6 +117,12 @@ def _check(table: TableState, values: Mapping[str, object], vectors: Mapping[str
             raise DimensionMismatch(
                 f"The new vector has shape {row.shape}; {schema.name}.{name} is {declared}. Fix: pass {dim} values."
             )
+
+
+def _is_key(table: str, key: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"{table}.{key} is the primary key and cannot be set. Fix: delete the row and add a new one."
+    )
 
 
 def _live(table: TableState, slots: Slots) -> Slots:

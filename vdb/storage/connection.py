@@ -10,15 +10,21 @@ import ctypes
 import os
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from vdb.errors import Corrupted, DiskFull, InvalidArgument, Locked, VdbError
+from vdb.errors import Corrupted, DiskFull, InvalidArgument, InvalidState, Locked, VdbError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vdb.types import Durability
 
 _NEVER: Final = 2**62  # bytes
+_FSYNC_MODES: Final = {"full": "FULL", "normal": "STANDARD", "off": "NONE"}  # they differ on macOS, and for NONE
 _CONFINED: Final = (
     "PRAGMA disable_checkpoint_on_shutdown",
     "SET pandas_analyze_sample = 9223372036854775807",  # a column of lists is typed by all of them, not by a sample
@@ -31,6 +37,7 @@ _CONFINED: Final = (
     "SET lock_configuration = true",  # last: nothing after it can be set, by us or by a query
 )
 FATAL: Final = (duckdb.FatalException, duckdb.InternalException)  # the instance is of no more use
+_FAILED_IO: Final = ("Input/output error", "fsync failed", "Read-only file system")
 _NO_ROOM: Final = ("No space left on device", "Disk quota exceeded")
 
 _parsers = threading.local()
@@ -59,6 +66,8 @@ class Engine:
         self._connection = connection
         self.writer = connection.cursor()  # of whoever holds the writer mutex
         self._cursors: list[tuple[threading.Thread, duckdb.DuckDBPyConnection]] = []
+        self._lent: list[duckdb.DuckDBPyConnection] = []  # every cursor that was ever lent
+        self._free: list[duckdb.DuckDBPyConnection] = []  # of those, the ones that are back
         self._guard = threading.Lock()
         self._pool = threading.local()
 
@@ -69,12 +78,14 @@ class Engine:
         read_only: bool = False,
         memory_limit: str | None = None,
         threads: int | None = None,
+        durability: Durability = "full",
     ) -> Engine:
         """Open the catalog at `path`, in memory where it is None, and confine it."""
         # A checkpoint that meets a full disk ends the instance, so none happens inside a COMMIT: see `Handle.fold_log`.
         config: dict[str, str | bool | int | float | list[str]] = {
             "checkpoint_threshold": f"{_NEVER}B",
             "auto_checkpoint_skip_wal_threshold": _NEVER,
+            "fsync_mode": _FSYNC_MODES[durability],
         }
         given = {"memory_limit": memory_limit, "threads": threads}
         config |= {name: value for name, value in given.items() if value is not None}
@@ -104,23 +115,48 @@ class Engine:
             self._cursors.append((threading.current_thread(), cursor))
             return cursor
 
+    def lend(self) -> duckdb.DuckDBPyConnection:
+        """A cursor for a statement and its result, until `take_back`; any thread may have it."""
+        with suppress(IndexError):
+            return self._free.pop()
+        with self._guard:
+            cursor = self._connection.cursor()
+            self._lent.append(cursor)
+            return cursor
+
+    def take_back(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Have a lent cursor for the next statement; nothing of its last one may be open.
+
+        It takes no lock: a result may be collected while this thread is in `lend`.
+        """
+        self._free.append(cursor)
+
     def checkpoint(self) -> None:
         """Fold the log into the catalog file."""
         self.cursor().execute("CHECKPOINT")
 
+    def metadata_blocks(self) -> list[tuple[int, int]]:
+        """Number and bytes of the blocks that a checkpoint may write over in place."""
+        cursor = self.cursor()
+        ((size,),) = cursor.execute("SELECT block_size FROM pragma_database_size()").fetchall()
+        found = cursor.execute("SELECT block_id FROM pragma_metadata_info()").fetchall()
+        return [(number, size) for (number,) in found]
+
     def close(self) -> None:
         """Close every cursor, then the catalog."""
         with self._guard:
-            for _, cursor in self._cursors:
+            for cursor in [*(cursor for _, cursor in self._cursors), *self._lent]:
                 with suppress(duckdb.Error):
                     cursor.close()
             self._cursors.clear()
+            self._lent.clear()
+            self._free.clear()
             with suppress(duckdb.Error):  # an instance that failed before says so again
                 self._connection.close()
 
     def abandon(self) -> None:
         """In a forked child: keep every connection alive for good, so that nothing closes the parent's catalog."""
-        _make_immortal((self._connection, self.writer, self._cursors))
+        _make_immortal((self._connection, self.writer, self._cursors, self._lent))
 
 
 def wrapped(error: duckdb.Error, doing: str) -> VdbError:
@@ -130,7 +166,18 @@ def wrapped(error: duckdb.Error, doing: str) -> VdbError:
         return DiskFull(f"No room left for {doing}; nothing was changed. Fix: free some space, or delete rows.")
     if isinstance(error, duckdb.OutOfMemoryException):
         return _too_little_memory(reason)
+    if isinstance(error, (*FATAL, duckdb.IOException)) or any(text in reason for text in _FAILED_IO):
+        return InvalidState(f"DuckDB failed {doing}: {reason}. Fix: look after the disk, then try again.")
     return InvalidArgument(f"DuckDB refused {doing}: {reason}")
+
+
+@contextmanager
+def duckdb_errors(doing: str) -> Iterator[None]:
+    """Turn an error of DuckDB's raised by the body into the error a user can act on."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise wrapped(error, doing) from error
 
 
 def _first_part(error: duckdb.Error) -> str:

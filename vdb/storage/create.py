@@ -15,13 +15,14 @@ import duckdb
 
 from vdb.errors import AlreadyExists, Locked
 from vdb.storage import catalog, files
-from vdb.storage.connection import Engine
+from vdb.storage.connection import Engine, duckdb_errors
 from vdb.storage.files import io_errors
-from vdb.storage.home import write_reserve
-from vdb.storage.layout import WITNESS_SLOT_BYTES, WITNESS_SLOTS, Format, Layout, WitnessRecord
+from vdb.storage.home import write_reserve, write_witness
+from vdb.storage.layout import Format, Layout
 from vdb.storage.lock import DirectoryLock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _MARK: Final = ".tmp-"
@@ -33,14 +34,18 @@ def create(root: Path) -> DirectoryLock:
 
     AlreadyExists where something else took the name meanwhile.
     """
-    database = uuid.uuid4()
-    built = Layout(root.with_name(f"{root.name}{_MARK}{database.hex}"))
-    with io_errors("create", root):
+    return build(root, _fill)
+
+
+def build(root: Path, fill: Callable[[Layout], None]) -> DirectoryLock:
+    """Let `fill` make the files of a database beside `root`, rename it there, and return its lock; as `create`."""
+    built = Layout(root.with_name(f"{root.name}{_MARK}{uuid.uuid4().hex}"))
+    with io_errors("create", root), duckdb_errors(f"to create {root}"):
         files.make_directory(built.root)
         lock: DirectoryLock | None = None
         try:
             lock = DirectoryLock.acquire(built.lock, shared=False)
-            _fill(built, database)
+            fill(built)
             _install(built.root, root)
         except BaseException:
             with suppress(OSError):
@@ -59,19 +64,30 @@ def sweep_unfinished(root: Path) -> None:
             continue
         with suppress(Locked, OSError):
             if not (path / "LOCK").exists():
-                path.rmdir()  # killed before its first file; anything else in it is not ours
+                _remove_unlocked(path)
                 continue
             lock = DirectoryLock.acquire(path / "LOCK", shared=False)
             files.remove_tree(path)
             lock.release()
 
 
-def _fill(built: Layout, database: uuid.UUID) -> None:
+def _remove_unlocked(path: Path) -> None:
+    """Delete a creation that has no LOCK: cut short before its first file, or by a loss of power that spared others."""
+    layout = Layout(path)
+    known = {layout.format, layout.witness, layout.reserve, layout.catalog, layout.log, *layout.directories}
+    held = set(path.iterdir())
+    if held and held <= known:
+        files.remove_tree(path)
+    else:
+        path.rmdir()  # anything else in it is not ours
+
+
+def _fill(built: Layout) -> None:
+    database = uuid.uuid4()
     for directory in built.directories:
         files.make_directory(directory)
     files.write_file(built.format, Format(database, duckdb.__version__).encode())
-    witness = WitnessRecord(database, 0, clean=True).encode()
-    files.write_file(built.witness, witness.ljust(WITNESS_SLOT_BYTES * WITNESS_SLOTS, b"\0"))
+    write_witness(built, database, 0)
     write_reserve(built)
     engine = Engine.open(built.catalog)
     try:

@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
+_COPY_BYTES: Final = 1 << 22
 _FULL_FSYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync stops at the drive's cache
 _FLAGS: Final = {
     "read": os.O_RDONLY,
@@ -138,6 +139,27 @@ def write_file(path: Path, data: bytes) -> None:
         file.sync(metadata=True)
     finally:
         file.close()
+
+
+def copy(source: Path, target: Path) -> None:
+    """Make a copy of a file and flush it."""
+    with closing(File(source, "read")) as file:
+        copy_open(file, target)
+
+
+def copy_open(source: File, target: Path, length: int | None = None) -> None:
+    """Make a file of the first `length` bytes of an open one, all of them by default, and flush it.
+
+    An OSError of EIO where the source is shorter than that.
+    """
+    with closing(File(target, "create")) as new:
+        end = source.size if length is None else length
+        for begin in range(0, end, _COPY_BYTES):
+            part = source.read_at(begin, min(_COPY_BYTES, end - begin))
+            if len(part) < min(_COPY_BYTES, end - begin):
+                raise OSError(errno.EIO, f"it ends at byte {begin + len(part)} of {end}", str(source.path))
+            new.write_at(begin, part)
+        new.sync(metadata=True)
 
 
 def make_directory(path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from vdb.errors import InvalidState, VdbError
+from vdb.storage.report import RecoveryReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,8 @@ class Handle:
         The newest committed state.
     newest : DatabaseState
         `state`, or while DuckDB commits the one that follows it.
+    recovery : RecoveryReport
+        What opening it had to put in order.
     ended : str or None
         Why the handle is of no more use.
     transaction : WriteTransaction or None
@@ -59,6 +62,7 @@ class Handle:
         self.home = home
         self.engine = engine
         self.state = self.newest = state
+        self.recovery = RecoveryReport()
         self.pid = os.getpid()
         self.ended: str | None = None
         self.transaction: WriteTransaction | None = None
@@ -189,12 +193,20 @@ class Handle:
         """
         log_bytes = self.home.log_bytes()
         if log_bytes and self.home.free_bytes() > _ROOM_PER_LOG_BYTE * log_bytes + _ROOM_BYTES:
+            try:
+                self.home.save_undo(self.engine.metadata_blocks())
+            except OSError as error:  # every commit is in the log: without a way back it stays there
+                _log.warning("%s: no checkpoint was made: %s", self.home.path, error)
+                return
             self.engine.checkpoint()
             self.home.flush_witness(self.state.seq, clean)
+            self.home.remove_undo()
 
     def _leave_clean(self) -> None:
         try:
             self.fold_log(clean=True)
+            if not self.home.log_bytes():
+                self.home.leave_clean(self.state.seq)
         except (duckdb.Error, OSError) as error:  # every commit is durable already; the next open replays the log
             _log.warning("%s: the last checkpoint failed: %s", self.home.path, error)
 

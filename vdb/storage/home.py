@@ -11,18 +11,20 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from vdb.storage import files
+from vdb.storage import files, undo
 from vdb.storage.files import File
 from vdb.storage.layout import RESERVE_BYTES, WITNESS_SLOT_BYTES, WITNESS_SLOTS, Layout, WitnessRecord
 from vdb.storage.vector_file import VectorFile
 from vdb.storage.vectors import MemoryVectors, Vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from vdb.storage.lock import DirectoryLock
+    from vdb.storage.manifest import Manifest
     from vdb.storage.vector_header import Identity
+    from vdb.types import Durability
 
 _LOW_BYTES: Final = 2 * RESERVE_BYTES  # below it a delete may need the reserve
 _AMPLE_BYTES: Final = 8 * RESERVE_BYTES  # above it the reserve is made again
@@ -56,6 +58,10 @@ class Home(ABC):
         """Write and flush WITNESS, at a checkpoint or when the database is closed."""
 
     @abstractmethod
+    def leave_clean(self, seq: int) -> None:
+        """Let WITNESS tell that the database was closed after commit `seq`, if it does not."""
+
+    @abstractmethod
     def save_index(self, write: Callable[[Path], object]) -> str | None:
         """Let `write` make an index snapshot; returns its uuid once it is durable, None where nothing is kept."""
 
@@ -74,6 +80,14 @@ class Home(ABC):
     @abstractmethod
     def restore_reserve(self) -> None:
         """Set the reserve aside again where there is room."""
+
+    @abstractmethod
+    def save_undo(self, blocks: Iterable[tuple[int, int]]) -> None:
+        """Before a checkpoint: keep what it may write over, `blocks` (number, bytes) among it."""
+
+    @abstractmethod
+    def remove_undo(self) -> None:
+        """After a checkpoint: that is of no more use."""
 
     @abstractmethod
     def log_bytes(self) -> int:
@@ -117,6 +131,9 @@ class MemoryHome(Home):
     def flush_witness(self, seq: int, clean: bool) -> None:
         """Nothing is durable."""
 
+    def leave_clean(self, seq: int) -> None:
+        """Nothing is durable."""
+
     def save_index(self, write: Callable[[Path], object]) -> str | None:  # noqa: ARG002
         """Keep nothing."""
         return None
@@ -132,6 +149,12 @@ class MemoryHome(Home):
         """There is no disk."""
 
     def restore_reserve(self) -> None:
+        """There is no disk."""
+
+    def save_undo(self, blocks: Iterable[tuple[int, int]]) -> None:
+        """There is no disk."""
+
+    def remove_undo(self) -> None:
         """There is no disk."""
 
     def log_bytes(self) -> int:
@@ -152,43 +175,70 @@ class MemoryHome(Home):
 class DiskHome(Home):
     """A database directory under its lock."""
 
-    def __init__(self, layout: Layout, database: uuid.UUID, lock: DirectoryLock, read_only: bool) -> None:
+    def __init__(
+        self, layout: Layout, database: uuid.UUID, lock: DirectoryLock, read_only: bool, durability: Durability
+    ) -> None:
         self.layout = layout
         self.path = layout.root
         self.uuid = database
         self.read_only = read_only
+        self.flushes = durability != "off"
+        self._flushes_names = durability == "full"
+        self.published: dict[str, Manifest] = {}  # by the name of the snapshot
         self._lock = lock
         self._witness = Witness(layout.witness, database, read_only)
+        self._catalog: File | None = None  # closed after DuckDB has closed it: closing one drops DuckDB's own lock
 
     @property
     def witnessed_seq(self) -> int:
         """The newest commit WITNESS proves; 0 where it proves none."""
         return self._witness.seq
 
+    @property
+    def was_clean(self) -> bool:
+        """Whether WITNESS says that the database was closed after its newest commit."""
+        return self._witness.clean
+
+    def catalog_file(self) -> File:
+        """The catalog for reading, while DuckDB does not write; only `close` may close it."""
+        if self._catalog is None:
+            self._catalog = File(self.layout.catalog, "read")
+        return self._catalog
+
     def new_vectors(self, identity: Identity) -> Vectors:
         """Make the file of one vector column."""
-        return VectorFile.create(self.layout.vector_file(identity.file), identity)
+        made = VectorFile.create(self.layout.vector_file(identity.file), identity)
+        made.flushes = self.flushes
+        return made
 
     def remove_vectors(self, vectors: Vectors) -> None:
         """Delete the file."""
         vectors.close(truncate=False)
-        with suppress(OSError):  # the next open sweeps what stays
-            files.remove(self.layout.vector_file(vectors.identity.file))
+        self._remove(self.layout.vector_file(vectors.identity.file))
 
     def sync_vectors_directory(self) -> None:
         """Flush `vectors/`."""
-        files.sync_directory(self.layout.vectors)
+        if self.flushes:
+            files.sync_directory(self.layout.vectors)
 
     def record(self, seq: int) -> None:
         """Flush the directory, then write WITNESS, which is flushed at the next checkpoint."""
-        files.sync_directory(self.layout.root)
+        if self._flushes_names:
+            files.sync_directory(self.layout.root)
         self._witness.write(seq, clean=False)
 
     def flush_witness(self, seq: int, clean: bool) -> None:
         """Flush the directory, write WITNESS and flush it."""
-        files.sync_directory(self.layout.root)
+        if self.flushes:
+            files.sync_directory(self.layout.root)
         self._witness.write(seq, clean)
-        self._witness.sync()
+        if self.flushes:
+            self._witness.sync()
+
+    def leave_clean(self, seq: int) -> None:
+        """Write and flush WITNESS unless it says so."""
+        if not self._witness.clean or self._witness.seq != seq:
+            self.flush_witness(seq, clean=True)
 
     def save_index(self, write: Callable[[Path], object]) -> str | None:
         """Write under a temporary name, flush, rename, flush `index/`."""
@@ -197,9 +247,11 @@ class DiskHome(Home):
         temporary = final.with_suffix(".tmp")
         try:
             write(temporary)
-            files.sync_path(temporary)
+            if self.flushes:
+                files.sync_path(temporary)
             files.rename(temporary, final)
-            files.sync_directory(self.layout.index)
+            if self.flushes:
+                files.sync_directory(self.layout.index)
         except BaseException:
             with suppress(OSError):
                 files.remove(temporary)
@@ -213,8 +265,12 @@ class DiskHome(Home):
 
     def remove_index(self, file: str) -> None:
         """Delete the file."""
-        with suppress(OSError):
-            files.remove(self.layout.index_file(file))
+        self._remove(self.layout.index_file(file))
+
+    def _remove(self, path: Path) -> None:
+        if not any(path.name in manifest.names for manifest in tuple(self.published.values())):
+            with suppress(OSError):  # the next open sweeps what stays
+                files.remove(path)
 
     def make_room(self) -> None:
         """Delete RESERVE where little room is left."""
@@ -227,6 +283,16 @@ class DiskHome(Home):
             with suppress(OSError):
                 write_reserve(self.layout)
 
+    def save_undo(self, blocks: Iterable[tuple[int, int]]) -> None:
+        """Write UNDO and flush it."""
+        if self.flushes:
+            undo.save(self.layout, self.uuid, self.catalog_file(), blocks)
+
+    def remove_undo(self) -> None:
+        """Delete UNDO."""
+        with suppress(OSError):  # the next checkpoint or open does
+            files.remove(self.layout.undo)
+
     def log_bytes(self) -> int:
         """Ask the system: a file of DuckDB's is never opened here."""
         return files.length(self.layout.log)
@@ -236,12 +302,16 @@ class DiskHome(Home):
         return files.free_bytes(self.layout.root)
 
     def close(self) -> None:
-        """Close WITNESS, release LOCK."""
+        """Close the files, release LOCK."""
+        if self._catalog is not None:
+            self._catalog.close()
         self._witness.close()
         self._lock.release()
 
     def close_in_child(self) -> None:
-        """Close both, without releasing the lock."""
+        """Close them, without releasing the lock."""
+        if self._catalog is not None:
+            self._catalog.close()
         self._witness.close()
         self._lock.close_in_child()
 
@@ -254,15 +324,18 @@ class Witness:
         self._file = File(path, "read" if read_only else "write")
         slots = [self._file.read_at(slot * WITNESS_SLOT_BYTES, WITNESS_SLOT_BYTES) for slot in range(WITNESS_SLOTS)]
         found = [WitnessRecord.decode(slot) for slot in slots]
-        seqs = [-1 if record is None or record.database != database else record.seq for record in found]
-        self.seq = max(0, *seqs)
-        self._newest = seqs.index(max(seqs))
+        known = [
+            (-1, False) if record is None or record.database != database else (record.seq, record.clean)
+            for record in found
+        ]
+        self.seq, self.clean = max((0, False), *known)
+        self._newest = known.index(max(known))
 
     def write(self, seq: int, clean: bool) -> None:
         """Write over the older slot."""
         slot = (self._newest + 1) % WITNESS_SLOTS
         self._file.write_at(slot * WITNESS_SLOT_BYTES, WitnessRecord(self._database, seq, clean).encode())
-        self._newest, self.seq = slot, seq
+        self._newest, self.seq, self.clean = slot, seq, clean
 
     def sync(self) -> None:
         """Flush it."""
@@ -271,6 +344,12 @@ class Witness:
     def close(self) -> None:
         """Close it."""
         self._file.close()
+
+
+def write_witness(layout: Layout, database: uuid.UUID, seq: int) -> None:
+    """Make the WITNESS of a database that was closed after commit `seq`."""
+    record = WitnessRecord(database, seq, clean=True).encode()
+    files.write_file(layout.witness, record.ljust(WITNESS_SLOT_BYTES * WITNESS_SLOTS, b"\0"))
 
 
 def write_reserve(layout: Layout) -> None:

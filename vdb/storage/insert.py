@@ -10,6 +10,7 @@ import numpy.typing as npt
 from vdb.errors import AlreadyExists, InvalidArgument
 from vdb.storage import rows
 from vdb.storage.append import NewVectors, appended, check_room, copied
+from vdb.storage.staged import staged
 from vdb.storage.state import TableState, check_columns
 from vdb.types import RowIds, TableSchema, VectorColumn
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from vdb.storage.batch import Batch
-    from vdb.storage.rows import StagedBatch
+    from vdb.storage.staged import StagedBatch
 
 _MAX_ROW_ID: Final = 2**63 - 1
 _NO_POSITIONS: Final = np.empty(0, np.int64)
@@ -28,7 +29,7 @@ def insert(cursor: duckdb.DuckDBPyConnection, table: TableState, batch: Batch) -
     """Add the rows of a batch; AlreadyExists where a key is taken, by the table or within the batch."""
     _check(table, batch)
     _check_complete(table.schema, batch)
-    with rows.staged(cursor, table.schema, batch) as stage:
+    with staged(cursor, table.schema, batch) as stage:
         _check_nulls(table.schema, stage)
         row_ids = _new_row_ids(table, batch, stage)
         _check_keys_free(table, stage, row_ids)
@@ -43,7 +44,7 @@ def upsert(cursor: duckdb.DuckDBPyConnection, table: TableState, batch: Batch) -
     It keeps the row id and what the batch has no column for. It gets a new slot, with a copy of a vector not given.
     """
     _check(table, batch)
-    with rows.staged(cursor, table.schema, batch) as stage:
+    with staged(cursor, table.schema, batch) as stage:
         _check_nulls(table.schema, stage)
         row_ids = _new_row_ids(table, batch, stage)
         _check_no_duplicate(table.schema, stage, row_ids)

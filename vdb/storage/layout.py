@@ -34,11 +34,13 @@ class Layout:
         self.format = root / "FORMAT"
         self.witness = root / "WITNESS"
         self.reserve = root / "RESERVE"
+        self.undo = root / "UNDO"
         self.catalog = root / "catalog.duckdb"
         self.log = root / "catalog.duckdb.wal"
         self.vectors = root / "vectors"
         self.index = root / "index"
         self.snapshots = root / "snapshots"
+        self.current = self.snapshots / "CURRENT"
         self.build = root / "build"
         self.quarantine = root / "quarantine"
         self.directories = (self.vectors, self.index, self.snapshots, self.build, self.quarantine)

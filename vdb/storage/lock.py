@@ -28,6 +28,10 @@ _held_by = os.getpid()
 _registry = threading.Lock()
 
 
+class HeldHere(Locked):
+    """The lock is held by this very process."""
+
+
 class DirectoryLock:
     """A held lock. `release` ends it; so does the end of the process."""
 
@@ -45,7 +49,7 @@ class DirectoryLock:
             inode = (status.st_dev, status.st_ino)
             try:
                 if inode in _held:
-                    raise Locked(
+                    raise HeldHere(
                         f"{path.parent} is already open in this process (pid {os.getpid()})."
                         " Fix: share that handle; it serves any number of threads."
                     )
@@ -57,6 +61,14 @@ class DirectoryLock:
                 _sign(file)
             _held.add(inode)
             return cls(file, inode)
+
+    def is_of(self, path: Path) -> bool:
+        """Whether `path` still leads to the file that is locked."""
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return False
+        return (status.st_dev, status.st_ino) == self._inode
 
     def release(self) -> None:
         """Let go; a second call does nothing."""
@@ -100,7 +112,7 @@ def _holder(file: File, shared: bool) -> str:
         name = f"pid {signed['pid']} on {signed['host']}"
     except (ValueError, KeyError, TypeError):
         name = "unknown process"
-    fix = "close it there first" if shared else "close it there first; readers wait for the writer too"
+    fix = "publish() there, for readers beside it, or close it" if shared else "close it there first"
     return f"open for writing in another process ({name}). Fix: {fix}."
 
 

@@ -152,7 +152,7 @@ def read(handle: Handle) -> Iterator[Reader]:
         yield current
         return
     with handle.reading():
-        session = _open(handle)
+        session = begun(handle, handle.engine.cursor())
         handle.session = session
         try:
             yield session
@@ -178,8 +178,8 @@ def matching(handle: Handle, table: str, predicate: Predicate | None) -> tuple[D
         return session.state, session.slots(table, predicate)
 
 
-def _open(handle: Handle) -> ReadSession:
-    cursor = handle.engine.cursor()
+def begun(handle: Handle, cursor: duckdb.DuckDBPyConnection) -> ReadSession:
+    """A session on a cursor, over the state that goes with what the cursor sees."""
     for _ in range(_ATTEMPTS):
         cursor.execute("BEGIN")
         state = handle.state_of(catalog.last_seq(cursor))

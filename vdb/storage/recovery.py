@@ -7,7 +7,8 @@ that prove it. Then what an unfinished commit left behind is cut off or deleted.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
@@ -16,21 +17,26 @@ import numpy.typing as npt
 
 from vdb._core import RowSet
 from vdb.errors import Corrupted, FormatVersionError, MetadataLost
-from vdb.storage import catalog, files, rows
+from vdb.storage import catalog, files, mend, rows
 from vdb.storage.buffers import Growing
 from vdb.storage.connection import Engine, wrapped
 from vdb.storage.files import File
 from vdb.storage.handle import Handle
 from vdb.storage.home import DiskHome
 from vdb.storage.layout import FORMAT_MINOR, Format, Layout
+from vdb.storage.manifest import Current
+from vdb.storage.publish import load_published
+from vdb.storage.report import RecoveryReport
 from vdb.storage.state import DatabaseState, Generation, TableState, VectorState
 from vdb.storage.vector_file import VectorFile
 
 if TYPE_CHECKING:
+    import uuid
     from pathlib import Path
 
     from vdb.storage.catalog import StoredTable
     from vdb.storage.lock import DirectoryLock
+    from vdb.types import Durability
 
 _NETWORK: Final = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs")
 _log = logging.getLogger(__name__)
@@ -43,22 +49,30 @@ class Options:
     read_only: bool = False
     memory_limit: str | None = None
     threads: int | None = None
+    durability: Durability = "full"
 
 
 def open_directory(layout: Layout, lock: DirectoryLock, options: Options) -> Handle:
     """Open the database whose lock is held; on an error everything but the lock is closed again."""
     format_ = _read_format(layout, options.read_only)
     _warn_on_network(layout.root)
-    home = DiskHome(layout, format_.database, lock, options.read_only)
+    home = DiskHome(layout, format_.database, lock, options.read_only, options.durability)
     engine: Engine | None = None
     opened: list[VectorFile] = []
     try:
-        if not options.read_only:
-            _sweep_temporary(layout)
+        swept = 0 if options.read_only else _sweep_temporary(layout)
         if not layout.catalog.exists():
             raise _corrupted(layout.catalog, "it is missing")
-        engine = Engine.open(layout.catalog, options.read_only, options.memory_limit, options.threads)
+        log_bytes = home.log_bytes()
+        engine, mended = _open_catalog(layout, format_.database, options)
         handle = _load(home, engine, opened)
+        handle.recovery = replace(
+            handle.recovery,
+            was_clean=home.was_clean and log_bytes == 0,
+            log_bytes=log_bytes,
+            swept_files=handle.recovery.swept_files + swept,
+            mended=mended,
+        )
     except BaseException:
         if engine is not None:
             engine.close()
@@ -69,6 +83,18 @@ def open_directory(layout: Layout, lock: DirectoryLock, options: Options) -> Han
     return handle
 
 
+def _open_catalog(layout: Layout, database: uuid.UUID, options: Options) -> tuple[Engine, tuple[str, ...]]:
+    def open_engine(path: Path) -> Engine:
+        return Engine.open(path, options.read_only, options.memory_limit, options.threads, options.durability)
+
+    if options.read_only:
+        return open_engine(layout.catalog), ()
+    engine, mended = mend.open_catalog(layout, database, open_engine)
+    if layout.undo.exists():  # of a checkpoint that was finished, or taken back
+        files.remove(layout.undo)
+    return engine, mended
+
+
 def _load(home: DiskHome, engine: Engine, opened: list[VectorFile]) -> Handle:
     cursor = engine.cursor()
     path = home.layout.catalog
@@ -76,7 +102,7 @@ def _load(home: DiskHome, engine: Engine, opened: list[VectorFile]) -> Handle:
         seq = catalog.last_seq(cursor)
         tables = {}
         for stored in catalog.load_tables(cursor):
-            tables[stored.schema.name] = _load_table(home, cursor, stored, opened)
+            tables[stored.schema.name] = load_table(home, cursor, stored, opened)
     except (duckdb.Error, ValueError, KeyError, IndexError) as error:
         if isinstance(error, Corrupted):
             raise
@@ -84,16 +110,22 @@ def _load(home: DiskHome, engine: Engine, opened: list[VectorFile]) -> Handle:
             raise wrapped(error, f"to open {path}") from error
         raise _corrupted(path, str(error)) from error
     attempted = _check_witnesses(home, seq, opened)
+    cut = swept = 0
     if not home.read_only:
-        for file in opened:
-            _cut_tail(home.layout, cursor, file)
-        _sweep_unnamed(home.layout, tables)
-    return Handle(home, engine, DatabaseState(seq, tables), attempted)
+        cut = sum(_cut_tail(home.layout, cursor, file) for file in opened)
+        swept = _sweep_unnamed(home, tables) if load_published(home) else 0
+    handle = Handle(home, engine, DatabaseState(seq, tables), attempted)
+    handle.recovery = RecoveryReport(seq=seq, cut_bytes=cut, swept_files=swept)
+    return handle
 
 
-def _load_table(
+def load_table(
     home: DiskHome, cursor: duckdb.DuckDBPyConnection, stored: StoredTable, opened: list[VectorFile]
 ) -> TableState:
+    """The state of a table of the catalog; files that were opened for it are added to `opened`, at an error too.
+
+    ValueError, KeyError or IndexError where the catalog contradicts itself, Corrupted where a file does not fit it.
+    """
     schema, n = stored.schema, stored.next_slot
     loaded = rows.load(cursor, schema)
     _check_rows(cursor, stored, loaded)
@@ -114,6 +146,7 @@ def _load_table(
         if not path.exists():
             raise _corrupted(path, "it is missing")
         source = VectorFile.open(path, file.identity, file.extent, home.read_only)
+        source.flushes = home.flushes
         opened.append(source)
         vectors[file.column] = VectorState(source, source.view(n), _present(loaded, file.column, n))
     if vectors.keys() != {column.name for column in schema.vectors}:
@@ -166,6 +199,10 @@ def _present(loaded: rows.LoadedRows, column: str, n: int) -> RowSet | None:
 def _check_witnesses(home: DiskHome, seq: int, opened: list[VectorFile]) -> int:
     """MetadataLost where a witness proves a later commit than the catalog has; returns the last attempted one."""
     proven, attempted, by = home.witnessed_seq, max(seq, home.witnessed_seq), home.layout.witness
+    with suppress(Corrupted):  # what is published is derived; the next publication replaces it
+        current = Current.read(home.layout)
+        if current is not None and current.seq > proven:
+            proven, attempted, by = current.seq, max(attempted, current.seq), home.layout.current
     for file in opened:
         for record in file.witnesses():
             attempted = max(attempted, record.seq)
@@ -186,9 +223,10 @@ def _check_witnesses(home: DiskHome, seq: int, opened: list[VectorFile]) -> int:
     return attempted
 
 
-def _cut_tail(layout: Layout, cursor: duckdb.DuckDBPyConnection, file: VectorFile) -> None:
+def _cut_tail(layout: Layout, cursor: duckdb.DuckDBPyConnection, file: VectorFile) -> int:
+    """Cut what no commit names off a file; returns how many bytes that were."""
     if not file.has_tail:
-        return
+        return 0
     records = file.witnesses()
     if records and records[-1].end > file.committed.slots and catalog.has_commit(cursor, records[-1].seq):
         saved = layout.quarantine / f"{file.path.name}.tail"
@@ -203,25 +241,32 @@ def _cut_tail(layout: Layout, cursor: duckdb.DuckDBPyConnection, file: VectorFil
             expected=records[-1].end,
             found=file.committed.slots,
         )
+    before = file.size
     file.cut_tail()
+    return before - file.size
 
 
-def _sweep_temporary(layout: Layout) -> None:
-    for path in layout.build.iterdir():
+def _sweep_temporary(layout: Layout) -> int:
+    found = [*layout.build.iterdir(), *layout.index.glob("*.tmp")]
+    for path in found:
         _remove(path)
-    for path in layout.index.glob("*.tmp"):
-        _remove(path)
+    return len(found)
 
 
-def _sweep_unnamed(layout: Layout, tables: dict[str, TableState]) -> None:
-    if any(layout.snapshots.iterdir()):  # a published snapshot may name files the catalog no longer does
-        return
+def _sweep_unnamed(home: DiskHome, tables: dict[str, TableState]) -> int:
+    layout = home.layout
+    published = {name for manifest in home.published.values() for name in manifest.names}
     named = {layout.vector_file(v.source.identity.file) for t in tables.values() for v in t.vectors.values()}
     named |= {layout.index_file(i.file) for t in tables.values() for i in t.all_indexes.values() if i.file is not None}
-    for path in (*layout.vectors.iterdir(), *layout.index.iterdir()):
-        if path not in named:
-            _log.info("deleting %s: no table names it", path)
-            _remove(path)
+    unnamed = [
+        path
+        for path in (*layout.vectors.iterdir(), *layout.index.iterdir())
+        if path not in named and path.name not in published
+    ]
+    for path in unnamed:
+        _log.info("deleting %s: no table names it", path)
+        _remove(path)
+    return len(unnamed)
 
 
 def _remove(path: Path) -> None:

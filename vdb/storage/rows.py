@@ -19,12 +19,8 @@ from vdb.types import ROW_ID_COLUMN, SLOT_COLUMN, Column, Predicate, RowIds, Slo
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from vdb.storage.batch import Batch
-
-_BATCH: Final = "vdb_batch"
-_CHOSEN: Final = "vdb_chosen"
-_POSITION: Final = "_vdb_position"
-_PRESENT: Final = "_vdb_present_"
+CHOSEN: Final = "vdb_chosen"
+POSITION: Final = "_vdb_position"
 
 
 def quoted(name: str) -> str:
@@ -63,6 +59,47 @@ def drop(cursor: duckdb.DuckDBPyConnection, schema: TableSchema) -> None:
     cursor.execute(f"DROP TABLE {table_name(schema)}")
 
 
+def add_column(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, column: Column | VectorColumn) -> None:
+    """Add a column, NULL in every row."""
+    type_ = column.type if isinstance(column, Column) else "BOOLEAN"
+    cursor.execute(f"ALTER TABLE {table_name(schema)} ADD COLUMN {quoted(column.name)} {type_}")
+
+
+def fill_column(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, column: Column, value: object) -> None:
+    """Set a column of every row."""
+    cursor.execute(f"UPDATE {table_name(schema)} SET {quoted(column.name)} = CAST(? AS {column.type})", [value])
+
+
+def drop_column(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, name: str) -> None:
+    """Drop a column."""
+    cursor.execute(f"ALTER TABLE {table_name(schema)} DROP COLUMN {quoted(name)}")
+
+
+def rename_column(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, old: str, new: str) -> None:
+    """Give a column another name."""
+    cursor.execute(f"ALTER TABLE {table_name(schema)} RENAME COLUMN {quoted(old)} TO {quoted(new)}")
+
+
+def rename(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, new: str) -> None:
+    """Give the table another name."""
+    cursor.execute(f"ALTER TABLE {table_name(schema)} RENAME TO {quoted(new)}")
+
+
+def slots_with(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, column: str) -> Slots:
+    """The slots of the rows whose value of a column, or mark of a vector, is not NULL."""
+    query = f"SELECT {SLOT_COLUMN} AS s FROM {table_name(schema)} WHERE {quoted(column)} IS NOT NULL"
+    return np.asarray(cursor.execute(query).fetchnumpy()["s"], np.uint32)
+
+
+def clear_vectors(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, column: str, slots: Slots) -> None:
+    """Set the mark of a vector column to NULL for the rows in `slots`."""
+    with bound(cursor, CHOSEN, {"slot": slots}):
+        cursor.execute(
+            f"UPDATE {table_name(schema)} SET {quoted(column)} = NULL"
+            f" WHERE {SLOT_COLUMN} IN (SELECT slot FROM {CHOSEN})"
+        )
+
+
 @dataclass(frozen=True)
 class LoadedRows:
     """Every row of a table, in any order: its slot, its row id, and by nullable vector column whether it has one."""
@@ -91,130 +128,15 @@ def count_distinct_keys(cursor: duckdb.DuckDBPyConnection, schema: TableSchema) 
     return int(rows[0][0])
 
 
-class StagedBatch:
-    """A batch as SQL of one cursor sees it, with the position of each row; for the time of `staged`."""
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, schema: TableSchema, batch: Batch) -> None:
-        self._cursor = cursor
-        self._schema = schema
-        self._batch = batch
-
-    def first_null(self) -> tuple[str, int] | None:
-        """Column and row of a NULL in a given column that takes none."""
-        required = [c.name for c in self._schema.attributes if not c.nullable or c.name == self._schema.key]
-        given = [name for name in required if name in self._batch.columns and self._integers(name) is None]
-        if not given:
-            return None
-        firsts = ", ".join(f"min({_POSITION}) FILTER (WHERE b.{quoted(name)} IS NULL)" for name in given)
-        (row,) = self._cursor.execute(f"SELECT {firsts} FROM {_BATCH} AS b").fetchall()
-        return next(((name, at) for name, at in zip(given, row, strict=True) if at is not None), None)
-
-    def integer_keys(self) -> RowIds:
-        """The integer key of each row, (n,), in batch order."""
-        given = self._integers(str(self._schema.key))
-        if given is not None:
-            return given.astype(np.int64)
-        query = f"SELECT {_POSITION} AS p, CAST({self._key()} AS BIGINT) AS k FROM {_BATCH} AS b"
-        found = self._cursor.execute(query).fetchnumpy()
-        keys = np.empty(self._batch.n, np.int64)
-        keys[found["p"]] = found["k"]
-        return keys
-
-    def first_duplicate(self) -> object | None:
-        """A key the batch has twice, or None."""
-        query = f"SELECT {self._key()} AS k FROM {_BATCH} AS b GROUP BY k HAVING count(*) > 1 LIMIT 1"
-        rows = self._cursor.execute(query).fetchall()
-        return rows[0][0] if rows else None
-
-    def first_taken(self) -> object | None:
-        """A key the table has already, or None."""
-        rows = self._cursor.execute(f"SELECT {self._key()} {self._matched()} LIMIT 1").fetchall()
-        return rows[0][0] if rows else None
-
-    def matches(self) -> tuple[npt.NDArray[np.int64], Slots]:
-        """Positions of the rows whose key the table has, and the slots that hold them."""
-        query = f"SELECT {_POSITION} AS p, t.{SLOT_COLUMN} AS s {self._matched()}"
-        found = self._cursor.execute(query).fetchnumpy()
-        return np.asarray(found["p"], np.int64), np.asarray(found["s"], np.uint32)
-
-    def insert(self, first_slot: int, next_row_id: int, merge: bool) -> None:
-        """Insert row i at slot `first_slot + i`; with `merge` columns not given come from the row of the same key."""
-        schema = self._schema
-        values = {column.name: self._value(column, merge) for column in schema.columns}
-        if schema.integer_key is None:
-            new = f"{next_row_id} + {_POSITION}"
-            values[ROW_ID_COLUMN] = f"coalesce(t.{ROW_ID_COLUMN}, {new})" if merge else new
-        values[SLOT_COLUMN] = f"CAST({first_slot} + {_POSITION} AS UINTEGER)"
-        source = f"FROM {_BATCH} AS b"
-        if merge:
-            source += f" LEFT JOIN {table_name(schema)} AS t ON t.{quoted(str(schema.key))} = {self._key()}"
-        columns = ", ".join(map(quoted, values))
-        sql = f"INSERT INTO {table_name(schema)} ({columns}) SELECT {', '.join(values.values())} {source}"
-        self._cursor.execute(sql)
-
-    def _value(self, column: Column | VectorColumn, merge: bool) -> str:
-        name = quoted(column.name)
-        if isinstance(column, VectorColumn):
-            if column.name in self._batch.vectors:
-                if self._batch.vectors[column.name].present is None:
-                    return "TRUE"
-                return f"CASE WHEN b.{_PRESENT}{self._schema.columns.index(column)} THEN TRUE END"
-        elif column.name in self._batch.columns:
-            return f"CAST(b.{name} AS {column.type})"
-        return f"t.{name}" if merge else "NULL"
-
-    def _integers(self, name: str) -> npt.NDArray[Any] | None:
-        """The given column where it is a numpy array of int64 or smaller: then it needs no query, and has no NULL."""
-        values = self._batch.relation.get(name) if isinstance(self._batch.relation, dict) else None
-        if values is None or isinstance(values, np.ma.MaskedArray) or not np.can_cast(values.dtype, np.int64):
-            return None
-        return np.asarray(values)
-
-    def _key(self) -> str:
-        column = self._schema.key_column
-        assert column is not None
-        return f"CAST(b.{quoted(column.name)} AS {column.type})"
-
-    def _matched(self) -> str:
-        key = quoted(str(self._schema.key))
-        return f"FROM {_BATCH} AS b JOIN {table_name(self._schema)} AS t ON t.{key} = {self._key()}"
-
-
-@contextmanager
-def staged(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, batch: Batch) -> Iterator[StagedBatch]:
-    """Bind a batch to a cursor. The position is a column of its own: no plan has to keep the order of rows."""
-    extra: dict[str, npt.NDArray[Any]] = {_POSITION: np.arange(batch.n, dtype=np.int64)}
-    for number, column in enumerate(schema.columns):
-        vectors = batch.vectors.get(column.name)
-        if vectors is not None and vectors.present is not None:
-            extra[f"{_PRESENT}{number}"] = vectors.present
-    relation = _with_columns(batch.relation, extra) if batch.columns else extra
-    with bound(cursor, _BATCH, relation):
-        yield StagedBatch(cursor, schema, batch)
-
-
-def _with_columns(relation: Any, extra: dict[str, npt.NDArray[Any]]) -> Any:
-    if isinstance(relation, dict):
-        return {**relation, **extra}
-    library = type(relation).__module__.partition(".")[0]
-    if library == "pandas":
-        return relation.assign(**extra)
-    if library == "polars":
-        return relation.with_columns(**extra)
-    for name, values in extra.items():
-        relation = relation.append_column(name, [values])
-    return relation
-
-
 def update_values(
     cursor: duckdb.DuckDBPyConnection, schema: TableSchema, slots: Slots, values: dict[str, object]
 ) -> None:
     """Set attribute columns of the rows in `slots`."""
     attributes = {column.name: column.type for column in schema.attributes}
     sets = ", ".join(f"{quoted(name)} = CAST(? AS {attributes[name]})" for name in values)
-    with bound(cursor, _CHOSEN, {"slot": slots}):
+    with bound(cursor, CHOSEN, {"slot": slots}):
         cursor.execute(
-            f"UPDATE {table_name(schema)} SET {sets} WHERE {SLOT_COLUMN} IN (SELECT slot FROM {_CHOSEN})",
+            f"UPDATE {table_name(schema)} SET {sets} WHERE {SLOT_COLUMN} IN (SELECT slot FROM {CHOSEN})",
             list(values.values()),
         )
 
@@ -225,7 +147,21 @@ def move(
     """Give row i of `slots` the slot `first_slot + i` and set the presence marks of the columns in `present`."""
     new = (first_slot + np.arange(len(slots))).astype(np.uint32)
     marks = "".join(f", {quoted(name)} = {'TRUE' if has else 'NULL'}" for name, has in present.items())
-    _set_slots(cursor, schema, slots, new, marks)
+    _set_slots(cursor, schema, {"slot": slots, "new": new}, marks)
+
+
+def move_each(
+    cursor: duckdb.DuckDBPyConnection,
+    schema: TableSchema,
+    slots: Slots,
+    first_slot: int,
+    present: Mapping[str, npt.NDArray[np.bool_]],
+) -> None:
+    """As `move`, where each row has a mark of its own in each column of `present`."""
+    new = (first_slot + np.arange(len(slots))).astype(np.uint32)
+    marks = "".join(f", {quoted(name)} = CASE WHEN c.p{i} THEN TRUE END" for i, name in enumerate(present))
+    given = {f"p{i}": marked for i, marked in enumerate(present.values())}
+    _set_slots(cursor, schema, {"slot": slots, "new": new, **given}, marks)
 
 
 def renumber(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, slots: Slots) -> None:
@@ -233,22 +169,25 @@ def renumber(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, slots: Slot
     new = np.arange(len(slots), dtype=np.uint32)
     moves = slots != new
     if moves.any():
-        _set_slots(cursor, schema, slots[moves], new[moves])
+        _set_slots(cursor, schema, {"slot": slots[moves], "new": new[moves]})
 
 
-def _set_slots(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, old: Slots, new: Slots, also: str = "") -> None:
-    with bound(cursor, _CHOSEN, {"slot": old, "new": new}):
+def _set_slots(
+    cursor: duckdb.DuckDBPyConnection, schema: TableSchema, moves: dict[str, npt.NDArray[Any]], also: str = ""
+) -> None:
+    """Give the rows in `slot` the slots in `new`; `also` may set more, from further columns of `moves`."""
+    with bound(cursor, CHOSEN, moves):
         cursor.execute(
-            f"UPDATE {table_name(schema)} AS t SET {SLOT_COLUMN} = c.new{also} FROM {_CHOSEN} AS c"
+            f"UPDATE {table_name(schema)} AS t SET {SLOT_COLUMN} = c.new{also} FROM {CHOSEN} AS c"
             f" WHERE t.{SLOT_COLUMN} = c.slot"
         )
 
 
 def delete(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, slots: Slots) -> None:
     """Delete the rows in `slots`."""
-    with bound(cursor, _CHOSEN, {"slot": slots}):
+    with bound(cursor, CHOSEN, {"slot": slots}):
         cursor.execute(
-            f"DELETE FROM {table_name(schema)} WHERE {SLOT_COLUMN} IN (SELECT slot FROM {_CHOSEN})",
+            f"DELETE FROM {table_name(schema)} WHERE {SLOT_COLUMN} IN (SELECT slot FROM {CHOSEN})",
         )
 
 
@@ -263,7 +202,7 @@ def select(
 
     A vector column comes with its values, as lists: the table has only its presence mark.
     """
-    chosen: dict[str, npt.NDArray[Any]] = {_POSITION: np.arange(len(slots), dtype=np.int64), f"{_POSITION}_slot": slots}
+    chosen: dict[str, npt.NDArray[Any]] = {POSITION: np.arange(len(slots), dtype=np.int64), f"{POSITION}_slot": slots}
     values = []
     for name, lists in columns.items():
         if lists is None:
@@ -276,10 +215,10 @@ def select(
     for name, array in extra.items():
         chosen[f"_vdb_extra_{len(values)}"] = array
         values.append(f"h._vdb_extra_{len(values)} AS {quoted(name)}")
-    with bound(cursor, _CHOSEN, chosen):
+    with bound(cursor, CHOSEN, chosen):
         return cursor.execute(
-            f"SELECT {', '.join(values)} FROM {_CHOSEN} AS h JOIN {table_name(schema)} AS t"
-            f" ON t.{SLOT_COLUMN} = h.{_POSITION}_slot ORDER BY h.{_POSITION}"
+            f"SELECT {', '.join(values)} FROM {CHOSEN} AS h JOIN {table_name(schema)} AS t"
+            f" ON t.{SLOT_COLUMN} = h.{POSITION}_slot ORDER BY h.{POSITION}"
         )
 
 
@@ -336,8 +275,8 @@ def _only(cursor: duckdb.DuckDBPyConnection, which: int | Slots) -> Iterator[str
     if isinstance(which, int):
         yield f" AND {SLOT_COLUMN} >= {which}" if which else ""
         return
-    with bound(cursor, _CHOSEN, {"slot": which}):
-        yield f" AND {SLOT_COLUMN} IN (SELECT slot FROM {_CHOSEN})"
+    with bound(cursor, CHOSEN, {"slot": which}):
+        yield f" AND {SLOT_COLUMN} IN (SELECT slot FROM {CHOSEN})"
 
 
 def slots_of_keys(
@@ -347,9 +286,9 @@ def slots_of_keys(
     column = schema.key_column
     name, type_ = (column.name, column.type) if column is not None else (ROW_ID_COLUMN, "BIGINT")
     key = "h.key" if schema.row_id_column == name else f"CAST(h.key AS {type_})"
-    with bound(cursor, _CHOSEN, {"key": keys, "position": np.arange(len(keys), dtype=np.int64)}):
+    with bound(cursor, CHOSEN, {"key": keys, "position": np.arange(len(keys), dtype=np.int64)}):
         found = cursor.execute(
-            f"SELECT h.position AS p, t.{SLOT_COLUMN} AS s FROM {_CHOSEN} AS h"
+            f"SELECT h.position AS p, t.{SLOT_COLUMN} AS s FROM {CHOSEN} AS h"
             f" JOIN {table_name(schema)} AS t ON t.{quoted(name)} = {key}"
         ).fetchnumpy()
     return np.asarray(found["p"], np.int64), np.asarray(found["s"], np.uint32)

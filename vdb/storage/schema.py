@@ -41,7 +41,12 @@ _MAX_NAME = 255
 _MAX_TYPE = 8_192
 
 
-def parse_schema(name: str, columns: Mapping[str, str], metric: Metric | Mapping[str, Metric] = "l2") -> TableSchema:
+def parse_schema(
+    name: str,
+    columns: Mapping[str, str],
+    metric: Metric | Mapping[str, Metric] = "l2",
+    needs_vectors: bool = True,
+) -> TableSchema:
     """Read the declaration of a table.
 
     Parameters
@@ -54,6 +59,8 @@ def parse_schema(name: str, columns: Mapping[str, str], metric: Metric | Mapping
         The primary key is an integer or VARCHAR.
     metric : {"l2", "cosine", "ip"} or mapping of str to these
         How distances are measured, for all vector columns or for each; "l2" where a mapping does not say.
+    needs_vectors : bool
+        Whether a table without a vector column is refused.
 
     Returns
     -------
@@ -80,7 +87,22 @@ def parse_schema(name: str, columns: Mapping[str, str], metric: Metric | Mapping
         parsed.append(read_column(f"{name}.{column}", column, type_text, nullable))
     if len(keys) > 1:
         raise InvalidArgument(f"table {name} has {len(keys)} primary keys: {', '.join(keys)}.\n  Fix: keep one.")
-    return make_schema(name, parsed, keys[0] if keys else None, metric)
+    return make_schema(name, parsed, keys[0] if keys else None, metric, needs_vectors)
+
+
+def parse_column(table: str, name: str, text: str, metric: Metric = "l2") -> Column | VectorColumn:
+    """Read the declaration of one more column of a table: a type, and `NOT NULL` where it applies.
+
+    InvalidArgument as for `parse_schema`, and for a primary key.
+    """
+    where = f"{table}.{name}"
+    type_text, constraints = _split(text, where)
+    if "PRIMARY KEY" in constraints:
+        raise InvalidArgument(f"{where} cannot be made the primary key later.\n  Fix: declare it in a new table.")
+    column = read_column(where, name, type_text, "NOT NULL" not in constraints)
+    if not isinstance(column, VectorColumn):
+        return column
+    return _with_metric(column, _metrics(table, [name], metric))
 
 
 def make_schema(
@@ -88,6 +110,7 @@ def make_schema(
     columns: Collection[Column | VectorColumn],
     key: str | None,
     metric: Metric | Mapping[str, Metric] = "l2",
+    needs_vectors: bool = True,
 ) -> TableSchema:
     """Return the schema of these columns with the metrics filled in, or refuse it as `parse_schema` does."""
     _check_name(name, "table")
@@ -110,7 +133,7 @@ def make_schema(
             )
         seen[column.name.lower()] = column.name
     vectors = [column.name for column in columns if isinstance(column, VectorColumn)]
-    if not vectors:
+    if not vectors and needs_vectors:
         raise InvalidArgument(f"table {name} has no vector column.\n  Fix: add one, such as 'embedding': 'FLOAT[384]'.")
     metrics = _metrics(name, vectors, metric)
     columns = tuple(_with_metric(column, metrics) if isinstance(column, VectorColumn) else column for column in columns)

@@ -10,24 +10,27 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from vdb.errors import Corrupted, InvalidArgument, InvalidState, NotFound, VdbError
-from vdb.storage import catalog, read, recovery, verify
+from vdb.errors import Corrupted, InvalidArgument, InvalidState, Locked, NotFound, VdbError
+from vdb.storage import backup, catalog, publish, read, recovery, session, snapshot, verify
 from vdb.storage.connection import Engine, wrapped
 from vdb.storage.create import create, sweep_unfinished
 from vdb.storage.files import File, io_errors
 from vdb.storage.handle import Handle
-from vdb.storage.home import MemoryHome
+from vdb.storage.home import DiskHome, MemoryHome
 from vdb.storage.layout import Layout
 from vdb.storage.lock import DirectoryLock
 from vdb.storage.read import Reader
 from vdb.storage.recovery import Options
+from vdb.storage.snapshot import SnapshotHome
 from vdb.storage.state import DatabaseState, IndexRecord, TableState, VectorState
 from vdb.storage.transaction import WriteTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vdb.types import Predicate, Slots
+    from vdb.storage.report import RecoveryReport
+    from vdb.storage.session import Statement
+    from vdb.types import Durability, Predicate, Slots
 
 __all__ = [
     "DatabaseState",
@@ -60,6 +63,7 @@ class Store:
         read_only: bool = False,
         memory_limit: str | None = None,
         threads: int | None = None,
+        durability: Durability = "full",
     ) -> Store:
         """Open the database at `path`, creating it where there is none; in memory where `path` is None.
 
@@ -69,13 +73,15 @@ class Store:
             Write nothing at all; any number of processes may, while none writes.
         memory_limit, threads :
             DuckDB's settings, such as "2GB" and 2.
+        durability : {"full", "normal", "off"}
+            What a commit flushes; `vdb.connect` says what each promises.
 
         Raises
         ------
         Locked, NotFound (read-only and missing), InvalidArgument (not a database), Corrupted, MetadataLost,
         FormatVersionError, DiskFull, AlreadyExists (created by somebody else at the same moment)
         """
-        options = Options(read_only, memory_limit, threads)
+        options = Options(read_only, memory_limit, threads, durability)
         if path is None:
             return cls(_open_memory(options))
         root = _checked_path(path)
@@ -96,6 +102,12 @@ class Store:
     def uuid(self) -> str:
         """The database's own name, 32 hexadecimal digits."""
         return self._handle.home.uuid.hex
+
+    @property
+    def recovery(self) -> RecoveryReport:
+        """What opening the database had to put in order."""
+        self._handle.check()
+        return self._handle.recovery
 
     @property
     def state(self) -> DatabaseState:
@@ -131,6 +143,10 @@ class Store:
     def matching(self, table: str, predicate: Predicate | None) -> tuple[DatabaseState, Slots]:
         """The slots where `predicate` is TRUE and the state they belong to: a session for one question, but cheaper."""
         return read.matching(self._handle, table, predicate)
+
+    def statement(self) -> AbstractContextManager[Statement]:
+        """Open a session for one statement of the caller's SQL, whose result may be read after it."""
+        return session.running(self._handle)
 
     def begin(self) -> WriteTransaction:
         """Begin the write transaction, once no other thread has one.
@@ -182,6 +198,37 @@ class Store:
         with self._handle.reading():
             verify.check_vectors(self._handle)
 
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether this is a published snapshot, opened beside a writer."""
+        return isinstance(self._handle.home, SnapshotHome)
+
+    def newer(self) -> Store | None:
+        """A newer snapshot than this one, None where there is none; InvalidState where this is open for writing."""
+        self._handle.check()
+        if not self.read_only:
+            raise InvalidState("A database open for writing is always at its newest commit. Fix: refresh readers.")
+        home = self._handle.home
+        if not isinstance(home, SnapshotHome):
+            return None
+        with io_errors("refresh", home.layout.root):
+            handle = snapshot.open_newer(home.layout, home.options, self.state.seq)
+        return None if handle is None else Store(handle)
+
+    def publish(self) -> int:
+        """Let readers in other processes see the newest commit; as `publish.publish`."""
+        return publish.publish(self._handle)
+
+    @property
+    def has_published(self) -> bool:
+        """Whether there is a snapshot that readers use beside a writer."""
+        home = self._handle.home
+        return isinstance(home, DiskHome) and not home.read_only and bool(home.published)
+
+    def back_up(self, target: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> None:
+        """Copy the newest commit to a free path, while commits go on; as `backup.back_up`."""
+        backup.back_up(self._handle, _checked_path(target), progress)
+
     def close(self) -> None:
         """Wait for running calls, fold the log into the catalog and let go of the directory; again does nothing."""
         self._handle.close()
@@ -201,9 +248,21 @@ def _open_memory(options: Options) -> Handle:
 
 def _open_directory(root: Path, options: Options) -> Handle:
     layout = Layout(root)
-    lock = _create_if_free(layout, options.read_only) or DirectoryLock.acquire(layout.lock, options.read_only)
+    lock = _create_if_free(layout, options.read_only)
     try:
-        if not options.read_only:
+        lock = lock or DirectoryLock.acquire(layout.lock, options.read_only)
+    except Locked:
+        handle = snapshot.open_current(layout, options) if options.read_only else None
+        if handle is None:
+            raise
+        return handle
+    try:
+        if options.read_only:
+            handle = snapshot.open_settled(layout, options)
+            if handle is not None:  # it is all there is, and a writer may begin beside it
+                lock.release()
+                return handle
+        else:
             sweep_unfinished(root)
         return recovery.open_directory(layout, lock, options)
     except BaseException:

@@ -19,7 +19,7 @@ import numpy as np
 
 from vdb._core import RowSet
 from vdb.errors import AlreadyExists, InvalidArgument, InvalidState, NotFound, VdbError
-from vdb.storage import catalog, change, commit, insert, rows
+from vdb.storage import alter, catalog, change, commit, insert, rows
 from vdb.storage.buffers import Growing
 from vdb.storage.commit import Pending
 from vdb.storage.compact import Compaction, Work, compacted, summary
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from vdb.storage.append import NewVectors
     from vdb.storage.batch import Batch
     from vdb.storage.handle import Handle
     from vdb.storage.vectors import Vectors
-    from vdb.types import Slots, StoredMatrix, TableSchema, VectorColumn
+    from vdb.types import Column, Slots, StoredMatrix, TableSchema, VectorColumn
 
 _REFUSALS = (InvalidArgument, AlreadyExists, NotFound, InvalidState)  # raised by checks, before anything changes
 
@@ -66,9 +67,7 @@ class WriteTransaction(Reader):
     def create_table(self, schema: TableSchema) -> None:
         """Create an empty table. AlreadyExists where its name is taken, in any case of letters."""
         with self._changing(f"to create table {schema.name}"):
-            taken = {name.casefold(): name for name in self._pending.tables}
-            if (name := taken.get(schema.name.casefold())) is not None:
-                raise AlreadyExists(f"There is a table {name!r} already. Fix: choose another name, or drop it first.")
+            self._check_free(schema.name)
             rows.create(self._cursor, schema)
             table = TableState(
                 id=self._handle.next_table_id(),
@@ -99,6 +98,36 @@ class WriteTransaction(Reader):
             self._pending.folds_log = True
             del self._pending.tables[name]
             self._refresh()
+
+    def rename_table(self, name: str, new: str) -> None:
+        """Give a table another name. AlreadyExists where it is taken, in any case of letters."""
+        with self._altering(name, f"to rename table {name}") as (table, work):
+            if new.casefold() != name.casefold():
+                self._check_free(new)
+            state = alter.rename_table(table, new, work)
+            del self._pending.tables[name]
+            self._put(state)
+
+    def add_column(self, table: str, column: Column | VectorColumn, value: object = None) -> None:
+        """Add a column with `value` in every row; a vector column has none.
+
+        InvalidArgument where its name is taken or reserved, or it takes no NULL and there are rows without a value.
+        """
+        with self._altering(table, f"to add {column.name} to table {table}") as (state, work):
+            self._put(alter.add_column(state, column, value, work))
+
+    def drop_column(self, table: str, name: str) -> None:
+        """Drop a column with its vectors and indexes. InvalidArgument for the key and for the only vector column."""
+        with self._altering(table, f"to drop {name} of table {table}") as (state, work):
+            self._handle.home.make_room()
+            self._put(alter.drop_column(state, name, work))
+            if name in state.vectors:
+                self._pending.dropped.append(state.vectors[name].source)
+
+    def rename_column(self, table: str, name: str, new: str) -> None:
+        """Give a column another name. InvalidArgument where it is taken or reserved."""
+        with self._altering(table, f"to rename {name} of table {table}") as (state, work):
+            self._put(alter.rename_column(state, name, new, work))
 
     def insert(self, table: str, batch: Batch) -> int:
         """Add the rows of a batch and return their number.
@@ -138,6 +167,17 @@ class WriteTransaction(Reader):
             state, n = change.update(self._cursor, self._state.table(table), slots, values, vectors or {})
             self._put(state)
         return n
+
+    def assign(
+        self, table: str, slots: Slots, columns: tuple[str, ...], vectors: Mapping[str, NewVectors] | None = None
+    ) -> int:
+        """Give each of the live rows in `slots` values of its own and return how many there were.
+
+        Those of the attributes in `columns` stand by slot in the temporary table of `staged.WrittenRows`.
+        """
+        with self._changing(f"the new values for table {table}"):
+            self._put(change.assign(self._cursor, self._state.table(table), slots, columns, vectors or {}))
+        return len(slots)
 
     def delete(self, table: str, slots: Slots) -> int:
         """Delete the live rows among `slots` and return how many there were."""
@@ -230,6 +270,22 @@ class WriteTransaction(Reader):
             raise InvalidState("A call of this transaction failed, so all of it was rolled back.")
 
     @contextmanager
+    def _altering(self, table: str, what: str) -> Iterator[tuple[TableState, alter.Work]]:
+        with self._changing(what):
+            state = self._state.table(table)
+
+            def new_vectors(column: VectorColumn, number: int) -> Vectors:
+                return self._new_file(state, column, state.generation, number)
+
+            self._pending.folds_log = True
+            yield state, alter.Work(self._cursor, new_vectors)
+
+    def _check_free(self, name: str) -> None:
+        taken = {table.casefold(): table for table in self._pending.tables}
+        if (found := taken.get(name.casefold())) is not None:
+            raise AlreadyExists(f"There is a table {found!r} already. Fix: choose another name, or drop it first.")
+
+    @contextmanager
     def _changing(self, what: str) -> Iterator[None]:
         self._check()
         try:
@@ -263,7 +319,12 @@ class WriteTransaction(Reader):
             raise InvalidState("An earlier call of this transaction failed. Fix: roll it back and begin another one.")
 
     def _new_vectors(self, table: TableState, column: VectorColumn, generation: Generation) -> Vectors:
-        number = table.schema.columns.index(column)
+        """A file for a column of the table; it keeps the number it has, and has its place in a table that is new."""
+        known = table.vectors.get(column.name)
+        number = table.schema.columns.index(column) if known is None else known.source.identity.column
+        return self._new_file(table, column, generation, number)
+
+    def _new_file(self, table: TableState, column: VectorColumn, generation: Generation, number: int) -> Vectors:
         home = self._handle.home
         identity = Identity(
             home.uuid, uuid.uuid4(), table.id, number, column.dim, generation.number, dtype=column.dtype

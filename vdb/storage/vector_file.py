@@ -48,11 +48,12 @@ class VectorFile(Vectors):
     def __init__(self, path: Path, identity: Identity, committed: Extent, file: File) -> None:
         super().__init__(identity, committed)
         self.path = path
+        self.flushes = True  # False where a loss of power may cost all
         self._file = file
         self._size = file.size
         self._map: mmap.mmap | None = None
         self._checks = _Checksums(committed.slots * identity.stride, committed.open_crc)
-        self._newest_witness = _newest(_read_witnesses(file))
+        self._newest_witness = _newest(read_witnesses(file))
 
     @classmethod
     def create(cls, path: Path, identity: Identity) -> VectorFile:
@@ -85,6 +86,11 @@ class VectorFile(Vectors):
     def committed_bytes(self) -> int:
         """Length of the file without what is reserved or pending."""
         return DATA_OFFSET + self.committed.slots * self.identity.stride
+
+    @property
+    def size(self) -> int:
+        """Length of the file."""
+        return self._size
 
     @property
     def has_tail(self) -> bool:
@@ -130,7 +136,8 @@ class VectorFile(Vectors):
         copy = 1 - self._newest_witness[0]  # never over the newest: a torn write must leave one
         self._file.write_at(WITNESS_OFFSET + copy * PAGE_BYTES, record.encode())
         self._newest_witness = (copy, record)
-        self._file.sync()
+        if self.flushes:
+            self._file.sync()
 
     def accept(self) -> None:
         """Make the pending rows committed."""
@@ -144,7 +151,7 @@ class VectorFile(Vectors):
 
     def witnesses(self) -> list[Append]:
         """The valid witness records on disk, newest last."""
-        found = [record for record in _read_witnesses(self._file) if record is not None]
+        found = [record for record in read_witnesses(self._file) if record is not None]
         return sorted(found, key=lambda record: record.seq)
 
     def cut_tail(self) -> None:
@@ -256,7 +263,8 @@ def _check_length(file: File, identity: Identity, committed: Extent) -> None:
         )
 
 
-def _read_witnesses(file: File) -> list[Append | None]:
+def read_witnesses(file: File) -> list[Append | None]:
+    """Both witness records of a vector file, None for one that is empty or torn."""
     offsets = [WITNESS_OFFSET + copy * PAGE_BYTES for copy in range(WITNESS_COPIES)]
     return [Append.decode(file.read_at(offset, WITNESS_BYTES)) for offset in offsets]
 

@@ -26,23 +26,27 @@ constexpr std::size_t kRowsPerCell = 32;
 constexpr std::size_t kIterations = 5;
 constexpr std::size_t kRetrainGrowth = 4;
 constexpr std::size_t kPlacedTogether = 256;
+// Slots that came late are sorted beside the others while these are so many times as many.
+constexpr std::size_t kSortedPerLate = 32;
 
 bool all_finite(std::span<const float> values) {
   return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
 
-Cells::Runs sorted_runs(std::span<const Cells::Cell> cell_of, std::size_t cells) {
-  Cells::Runs runs{std::vector<std::uint32_t>(cells + 1), {}};
-  for (const Cells::Cell cell : cell_of) {
-    if (cell != Cells::kNone) ++runs.begin[cell + 1U];
+// Of the slots from `first` on.
+std::shared_ptr<const Cells::Runs> sorted_runs(std::span<const Cells::Cell> cell_of, std::size_t first,
+                                               std::size_t cells) {
+  Cells::Runs runs{std::vector<std::uint32_t>(cells + 1), {}, first, cell_of.size()};
+  for (std::size_t slot = first; slot < cell_of.size(); ++slot) {
+    if (cell_of[slot] != Cells::kNone) ++runs.begin[cell_of[slot] + 1U];
   }
   for (std::size_t c = 0; c < cells; ++c) runs.begin[c + 1] += runs.begin[c];
   runs.slots.resize(runs.begin[cells]);
   std::vector<std::uint32_t> next(runs.begin.begin(), runs.begin.end() - 1);
-  for (std::size_t slot = 0; slot < cell_of.size(); ++slot) {
+  for (std::size_t slot = first; slot < cell_of.size(); ++slot) {
     if (cell_of[slot] != Cells::kNone) runs.slots[next[cell_of[slot]]++] = static_cast<Slot>(slot);
   }
-  return runs;
+  return std::make_shared<const Cells::Runs>(std::move(runs));
 }
 
 }  // namespace
@@ -81,6 +85,7 @@ void Cells::extend(const VectorView& view, const CellsExtend& options) {
     if (auto centroids = train(view, slots, options)) {
       next.centroids = std::move(centroids);
       next.cell_of = nullptr;
+      next.runs = next.late = nullptr;
       next.trained_on = rows;
       begin = 0;
     }
@@ -95,7 +100,6 @@ void Cells::extend(const VectorView& view, const CellsExtend& options) {
   if (next.centroids) place(view, options, begin, *next.centroids, cell_of->data());
   next.cell_of = std::move(cell_of);
   next.covered = view.n;
-  next.runs = nullptr;
   const std::lock_guard snapshot_lock(snapshot_mutex_);
   std::swap(snapshot_, next);  // the old cells are freed outside the lock
 }
@@ -157,10 +161,15 @@ void Cells::place(const VectorView& view, const CellsExtend& options, std::size_
 
 Cells::Snapshot Cells::snapshot() const {
   const std::lock_guard lock(snapshot_mutex_);
-  if (!snapshot_.runs && snapshot_.centroids) {
-    const std::span<const Cell> cell_of(snapshot_.cell_of->data(), snapshot_.covered);
-    snapshot_.runs = std::make_shared<const Runs>(sorted_runs(cell_of, snapshot_.centroids->n));
-  }
+  if (!snapshot_.centroids) return snapshot_;
+  const std::size_t covered = snapshot_.covered;
+  const std::size_t sorted = snapshot_.runs ? snapshot_.runs->end : 0;
+  if ((snapshot_.late ? snapshot_.late->end : sorted) == covered) return snapshot_;
+  const std::span<const Cell> cell_of(snapshot_.cell_of->data(), covered);
+  const bool few = (covered - sorted) * kSortedPerLate <= sorted;
+  const auto runs = sorted_runs(cell_of, few ? sorted : 0, snapshot_.centroids->n);
+  if (!few) snapshot_.runs = runs;
+  snapshot_.late = few ? runs : nullptr;
   return snapshot_;
 }
 
@@ -177,7 +186,9 @@ std::size_t Cells::count() const {
 std::size_t Cells::memory_bytes() const {
   const std::lock_guard lock(snapshot_mutex_);
   std::size_t bytes = snapshot_.cell_of ? snapshot_.cell_of->bytes() : 0;
-  if (snapshot_.runs) bytes += (snapshot_.runs->begin.size() + snapshot_.runs->slots.size()) * sizeof(Slot);
+  for (const Runs* const runs : {snapshot_.runs.get(), snapshot_.late.get()}) {
+    if (runs != nullptr) bytes += (runs->begin.size() + runs->slots.size()) * sizeof(Slot);
+  }
   if (snapshot_.centroids) {
     bytes += snapshot_.centroids->values.size() * sizeof(float) + snapshot_.centroids->records.size();
   }

@@ -51,10 +51,12 @@ class Cells {
     CodeRows rows() const noexcept { return {records.data(), n, codec.record_bytes()}; }
   };
 
-  // The slots of each cell, ascending.
+  // The slots of each cell, ascending, of those in [first, end).
   struct Runs {
     std::vector<std::uint32_t> begin;  // (n + 1)
     std::vector<Slot> slots;
+    std::size_t first;
+    std::size_t end;
 
     std::span<const Slot> of(std::size_t cell) const noexcept {
       return {slots.data() + begin[cell], begin[cell + 1] - begin[cell]};
@@ -65,7 +67,8 @@ class Cells {
   struct Snapshot {
     std::shared_ptr<const Centroids> centroids;
     std::shared_ptr<const AlignedBuffer<Cell>> cell_of;  // (covered,) or more
-    std::shared_ptr<const Runs> runs;
+    std::shared_ptr<const Runs> runs;                    // of most slots
+    std::shared_ptr<const Runs> late;                    // of those that came since; null: none
     std::size_t covered = 0;
     std::size_t trained_on = 0;  // rows there were when the centroids were found
     Metric metric = Metric::kL2;
@@ -91,7 +94,7 @@ class Cells {
   // The same cells under other slot numbers: one for each covered slot, rising, kAbsentSlot for those that are no more.
   std::unique_ptr<Cells> renumbered(std::span<const Slot> new_slot_of) const;
 
-  // Sorts the slots by cell where they are not since the last extend().
+  // Sorts the slots by cell that came since the last call, and now and then all of them.
   Snapshot snapshot() const;
 
   const CellsParams& params() const noexcept { return params_; }
@@ -111,7 +114,7 @@ class Cells {
   CellsParams params_;
   std::mutex writer_;
   mutable std::mutex snapshot_mutex_;
-  mutable Snapshot snapshot_;  // its runs null where they are to be made
+  mutable Snapshot snapshot_;  // its runs null, or not of every slot, where they are to be made
 };
 
 }  // namespace vdb

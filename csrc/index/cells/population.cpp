@@ -81,20 +81,27 @@ void Population::sort_by_cell(std::span<const Slot> slots) {
   }
 }
 
-std::span<const Slot> Population::run_of(std::size_t cell) const {
-  const std::span<const Slot> run = cells_.runs->of(cell);
-  if (run.empty() || run.back() < limit_) return run;
-  return run.first(static_cast<std::size_t>(std::lower_bound(run.begin(), run.end(), limit_) - run.begin()));
+// The slots of a cell that both know, in two runs.
+std::array<std::span<const Slot>, 2> Population::runs_of(std::size_t cell) const {
+  const auto known = [&](const Cells::Runs* runs) -> std::span<const Slot> {
+    if (runs == nullptr) return {};
+    const std::span<const Slot> run = runs->of(cell);
+    if (run.empty() || run.back() < limit_) return run;
+    return run.first(static_cast<std::size_t>(std::lower_bound(run.begin(), run.end(), limit_) - run.begin()));
+  };
+  return {known(cells_.runs.get()), known(cells_.late.get())};
 }
 
 std::span<const Slot> Population::allowed_of(std::size_t cell, std::vector<Slot>& room) const {
   if (listed_) return {slots_.data() + begin_[cell], begin_[cell + 1] - begin_[cell]};
-  const std::span<const Slot> run = run_of(cell);
-  room.resize(run.size() + 1);
+  const auto runs = runs_of(cell);
+  room.resize(runs[0].size() + runs[1].size() + 1);
   std::size_t n = 0;
-  for (const Slot slot : run) {
-    room[n] = slot;
-    n += allowed_.contains(slot) ? 1U : 0U;
+  for (const std::span<const Slot> run : runs) {
+    for (const Slot slot : run) {
+      room[n] = slot;
+      n += allowed_.contains(slot) ? 1U : 0U;
+    }
   }
   return {room.data(), n};
 }
@@ -109,7 +116,8 @@ Population::Share Population::take_nearest(Scratch& scratch, Found& found) const
   const std::size_t n = std::min(allowed.size(), found.wanted - found.n);
   std::copy_n(allowed.begin(), n, found.slots + found.n);
   found.n += n;
-  return {run_of(cell).size(), allowed.size()};
+  const auto runs = runs_of(cell);
+  return {runs[0].size() + runs[1].size(), allowed.size()};
 }
 
 // The seeds of one query whose cells are in the heap, and the density around it.

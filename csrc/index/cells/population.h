@@ -1,6 +1,7 @@
 // The rows of a filter by cell: where those near a query are, and how many of the rows there they are.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -55,7 +56,7 @@ class Population {
 
   void list_rows();
   void sort_by_cell(std::span<const Slot> slots);
-  std::span<const Slot> run_of(std::size_t cell) const;
+  std::array<std::span<const Slot>, 2> runs_of(std::size_t cell) const;
   std::span<const Slot> allowed_of(std::size_t cell, std::vector<Slot>& room) const;
   Share take_nearest(Scratch& scratch, Found& found) const;
   float find(Scratch& scratch, Found found) const;

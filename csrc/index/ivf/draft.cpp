@@ -168,7 +168,8 @@ void Draft::split(const VectorView& view, const IvfParams& params, const IvfExte
     state_.new_spread = new_spread;
     for (std::size_t i = before; i < open_.size(); ++i) changed.push_back(i);
     for (const std::size_t i : changed) {
-      open(i).quota = quota_for(list(i).rows);
+      List& made = open(i);  // a new one that got no row is not open yet
+      made.quota = quota_for(made.rows);
     }
   }
 }

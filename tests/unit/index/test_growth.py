@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -155,6 +156,31 @@ def test_texts_without_room_between_them_are_numbered_anew_and_stay_linked(
             added += 1
             assert added < 100
         assert looks.linked == 1
+
+
+def test_overlays_are_made_anew_in_slices_after_commits_beside_those_they_replace() -> None:
+    with vdb.connect(":memory:") as db:
+        table = made(db, 2000, vdb.Label("color", **OPTIONS, min_rows=100))
+        state = db.store.state.table("t")
+        (record,) = state.indexes.values()
+        graph = db.indexes.built_as(state, record, _core.LabelGraph, "overlays")
+        label = db.attributes.column(state, "color").label_of("c1")
+        assert label is not None
+        assert (graph.count(label), graph.lacking) == (400, 0)
+        ids = [row["id"] for row in table.search(np.zeros(4), 400, where="color = 'c1'").to_dicts()]
+        table.delete(ids=ids[:150])  # more than a third of the overlay, which the next commit finds
+        lacking = []
+        while not lacking or graph.lacking:
+            given, vectors = rows(1, 1 + len(lacking))
+            table.add({**given, "color": ["c1"]}, e=vectors)
+            lacking.append(graph.lacking)
+            if graph.lacking:
+                assert graph.count(label) == 400 + len(lacking)
+            found = table.search(np.zeros(4), 1000, where="color = 'c1'").ids
+            assert len(found) == 250 + len(lacking)
+        assert len(lacking) == 4
+        assert all(0 < before - after <= 64 for before, after in itertools.pairwise(lacking))
+        assert graph.count(label) == 254
 
 
 def test_copies_of_the_order_of_texts_are_small() -> None:

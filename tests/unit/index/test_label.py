@@ -78,6 +78,13 @@ def found(db: vdb.Database, label: str, name: str = "o") -> tuple[float, int]:
     return float((far <= truth[:, -1:] * (1 + 1e-6)).mean()), allowed.count
 
 
+def test_first_search_after_an_open_finds_the_overlays(path: Path) -> None:
+    with vdb.connect(path) as db:
+        hits = db.table("t").search(np.zeros(DIM), 10, where="color = 'green'", strategy="label", ef_search=100)
+        assert len(hits.ids) == 10
+        assert {hit["color"] for hit in hits} == {"green"}
+
+
 def test_overlays_of_frequent_values_are_built_and_listed(path: Path) -> None:
     with vdb.connect(path) as db:
         (info,) = db.table("t").list_indexes()

@@ -41,7 +41,7 @@ CURVE = RecallCurve(
     0.0,
     RUNGS,
 )
-PACE = Pace(5_000.0, 3.0, 150.0)
+PACE = Pace(5_000.0, 3.0, 150.0, 3.0)
 
 
 def planned(matching: int = ROWS, curve: RecallCurve | None = CURVE, **asked: object) -> Plan:

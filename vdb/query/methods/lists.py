@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vdb.index.effort import KS, count_at, least_effort
 from vdb.index.recall import LEAST_ROWS
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from vdb.query.answer import Found
     from vdb.query.nearest import Search
     from vdb.query.plan import Question, Situation
+
+_BLOCK: Final = 32  # rows whose codes are read together
 
 
 class Lists(NamedTuple):
@@ -61,7 +63,11 @@ class ListProbe(Walk):
         if work is None:
             return IMPOSSIBLE
         pace = self._lists.pace
-        return pace.call + work.steps * pace.code + work.tests * pace.vector
+        if seen.matching == seen.rows:
+            return pace.call + work.steps * pace.code + work.tests * pace.vector
+        # The codes of a block are read together, and a block that holds no row that passes is not read.
+        read = work.steps * min(1.0 / max(_density(seen), 1.0 / _BLOCK), _BLOCK)
+        return pace.call + read * pace.tested + work.tests * pace.vector
 
     def effort(self, seen: Situation) -> Effort:
         """Of the curve at that density, as close as it comes where the search is forced; every list without a curve."""

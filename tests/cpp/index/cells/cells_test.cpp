@@ -206,7 +206,8 @@ TEST_CASE("searches beside an extend see the cells they took") {
     ++searches;
   }
   writer.join();
-  CHECK(cells.snapshot().runs->slots.size() == kRows);
+  const Cells::Snapshot now = cells.snapshot();
+  CHECK(now.runs->slots.size() + (now.late ? now.late->slots.size() : 0) == kRows);
 }
 
 TEST_CASE("no rows, no directions and wrong calls are clear") {
@@ -265,6 +266,30 @@ TEST_CASE("cells that come back are those that were saved, and go on") {
   CHECK(empty->covered() == 0);
 }
 
+TEST_CASE("rows that come late are sorted beside the others, and found as if they were among them") {
+  const Vectors rows = clustered_vectors(Metric::kL2, kRows, kDim, 1);
+  const Vectors queries = clustered_vectors(Metric::kL2, 20, kDim, 2);
+  Cells cells({kDim, Metric::kL2});
+  place(cells, rows.first(kRows - 200));
+  const auto sorted = cells.snapshot().runs;
+  for (std::size_t n = kRows - 150; n <= kRows; n += 50) {
+    place(cells, rows.first(n));
+    const Cells::Snapshot now = cells.snapshot();
+    CHECK(now.runs == sorted);
+    REQUIRE(now.late != nullptr);
+    CHECK(now.late->slots.size() == n - (kRows - 200));
+    const auto at_once = saved_and_restored(cells);
+    CHECK(at_once->snapshot().late == nullptr);
+    for (const std::size_t known : {n, n - 20, std::size_t{5000}}) {
+      const RowSet allowed = every(3, known);
+      const Found found = seeds(cells, allowed, queries, 200);
+      const Found expected = seeds(*at_once, allowed, queries, 200);
+      CHECK(found.slots == expected.slots);
+      CHECK(found.density == expected.density);
+    }
+  }
+}
+
 TEST_CASE("renumbered cells hold the same rows under their new slots") {
   const Vectors rows = clustered_vectors(Metric::kL2, 1000, kDim, 1);
   Cells cells({kDim, Metric::kL2});
@@ -307,7 +332,7 @@ TEST_CASE("sections that are not those of cells are refused") {
   refused(0, with(24, std::uint64_t{499}));      // covered
   refused(0, with(24, std::uint64_t{1} << 40));  //
   refused(0, with(32, std::uint64_t{501}));      // trained on more
-  refused(1, [](auto& bytes) { bytes.resize(bytes.size() - 4); });
+  refused(1, [](auto& bytes) { bytes.erase(bytes.end() - 4, bytes.end()); });
   refused(1, with(8, std::numeric_limits<float>::infinity()));
   refused(2, [](auto& bytes) { bytes.push_back(0); });
   refused(2, with(10, std::uint16_t{60'000}));  // no such cell

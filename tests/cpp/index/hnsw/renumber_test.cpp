@@ -129,7 +129,7 @@ TEST_CASE("numbers that do not rise, reach too far or are too few are refused") 
                        InvalidArgument);
   CHECK_THROWS_WITH_AS(renumber({0, 1, 2, 4}, 4), "slot 3 becomes 4, expected a number from 3 to below 4",
                        InvalidArgument);
-  CHECK_THROWS_WITH_AS(renumber({0, 1, 2}, 4), "numbers for 3 slots, the graph covers 4", InvalidArgument);
+  CHECK_THROWS_WITH_AS(renumber({0, 1, 2}, 4), "numbers for 3 slots, the index covers 4", InvalidArgument);
 }
 
 }  // namespace

@@ -1,0 +1,92 @@
+"""Cut the power at every point of the recorded calls, and look at what the disk may hold then.
+
+All operations are recorded once, one after the other. Each state is a point on the tape, a model of the disk and a
+choice of what had reached it (disk.py); opened, it must hold every row of every operation that had returned.
+
+    python tests/crash/run.py power --count 20000 --seed 1
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from disk import Disk, Model
+from kill import Ground, demand
+from shim import Kind, in_child, read_tape
+from workload import OPERATIONS, connect, contents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from shim import Call
+
+EVERY = 3  # operations after which the database is closed and opened again
+PASS = 200  # points looked at each time the tape is followed
+
+
+@dataclass
+class Recording:
+    """What was done to an empty folder, and what the database held after each mark on the tape."""
+
+    tape: list[Call]
+    states: list[Any]
+
+
+def record(ground: Ground) -> Recording:
+    """Create a database and run every operation on it; mark n says that n of them have returned."""
+    ground.fresh(None)
+    tape = ground.folder / "tape"
+
+    def call(report: Callable[[object], None]) -> None:
+        with tape.open("wb") as file:
+            ground.shim.start(ground.work.parent, file.fileno())
+            report({})
+            db = connect(ground.work)
+            for number, operation in enumerate(OPERATIONS.values(), 1):
+                operation(db)
+                ground.shim.mark(number)
+                report(contents(db))
+                if number % EVERY == 0:
+                    db.close()
+                    db = connect(ground.work)
+            db.close()
+
+    states = demand(in_child(call))
+    return Recording(list(read_tape(tape)), states)
+
+
+def main(folder: Path, count: int, seed: int, seconds: float, first: bool = False) -> dict[str, Any]:
+    """Look at `count` states, or as many as `seconds` allow, or up to the `first` failure; the seed chooses which."""
+    chance = random.Random(seed)
+    ground = Ground(folder)
+    recording = record(ground)
+    points = len(recording.tape)
+    end, done = time.monotonic() + seconds, 0
+    failures: list[str] = []
+    while done < count and time.monotonic() < end and not (first and failures):
+        disk = Disk(ground.work.parent, model := chance.choice(list(Model)))
+        at = returned = 0
+        for point in sorted(chance.sample(range(points + 1), min(points + 1, count - done, PASS))):
+            for call in recording.tape[at:point]:
+                returned = call.size if call.kind == Kind.MARK else returned
+                disk.follow(call)
+            at = point
+            wrong = _look(ground, disk, chance, recording.states[returned : returned + 2])
+            if wrong is not None:
+                failures.append(f"call {point} of {points}, {model.value}, {returned} returned: {wrong}")
+            done += 1
+            if time.monotonic() > end or (first and failures):
+                break
+    return {"states": done, "mended": ground.mended, "points": points, "failures": failures}
+
+
+def _look(ground: Ground, disk: Disk, chance: random.Random, allowed: list[Any]) -> str | None:
+    shutil.rmtree(ground.work.parent, ignore_errors=True)
+    disk.survivor(ground.work.parent, chance)
+    found = ground.look()
+    return None if found in allowed else f"found {found}, allowed {allowed}"

@@ -1,0 +1,170 @@
+"""Repair keeps what is sound, says what is lost, changes nothing unasked, and leaves a database that opens."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import vdb
+from vdb.storage.vector_header import DATA_OFFSET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+N = 9000
+DIM = 4  # 4,096 vectors in a block of checksums
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A closed database with three blocks of vectors, the last of them open, and an index."""
+    with vdb.connect(tmp_path / "d") as db:
+        table = db.create_table("t", {"id": "BIGINT PRIMARY KEY", "e": f"FLOAT[{DIM}] NOT NULL"})
+        table.add({"id": np.arange(N)}, e=np.repeat(np.arange(float(N))[:, None], DIM, axis=1))
+        table.create_index("e", vdb.Flat(), name="f")
+        table.delete("id IN (1, 2)")
+    return tmp_path / "d"
+
+
+def vectors(path: Path) -> Path:
+    (found,) = (path / "vectors").iterdir()
+    return found
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+def tree(path: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in path.rglob("*") if file.is_file() and file.name != "LOCK"}
+
+
+def check(path: Path, missing: range) -> None:
+    """Every row is there; those in `missing` have no vector, and all others the one they had."""
+    with vdb.connect(path) as db:
+        db.check()
+        table = db.table("t")
+        left = [i for i in range(N) if i not in (1, 2)]
+        assert len(table) == len(left)
+        assert table.count("e IS NULL") == len(set(missing) & set(left))
+        rows = table.get([0, 3, 5000, N - 1], select=["id", "e"]).to_dicts()
+        for row in rows:
+            assert row["e"] is None if row["id"] in missing else row["e"].tolist() == [row["id"]] * DIM
+        assert table.search([N] * DIM, 1).ids.tolist() == [max(i for i in left if i not in missing)]
+        table.add([{"id": N, "e": [1] * DIM}])
+    with vdb.connect(path, read_only=True) as db:
+        assert len(db.table("t")) == len(left) + 1
+
+
+def test_a_sound_database_is_left_alone(path: Path) -> None:
+    before = tree(path)
+    for apply in (False, True):
+        report = vdb.repair(path, apply=apply)
+        assert (report.findings, report.lost, report.applied) == ([], [], False)
+    assert tree(path) == before
+    check(path, range(0))
+
+
+@pytest.mark.parametrize(
+    ("damage", "missing"),
+    [
+        ("block", range(4096, 8192)),
+        ("open block", range(8192, N)),
+        ("cut", range(4096, N)),
+        ("file", range(N)),
+        ("header", range(0)),
+    ],
+)
+def test_damaged_vectors_are_given_up_and_all_others_kept(path: Path, damage: str, missing: range) -> None:
+    file = vectors(path)
+    if damage == "block":
+        overwrite(file, DATA_OFFSET + 70_000, b"\x55")
+    elif damage == "open block":
+        overwrite(file, DATA_OFFSET + 131_072, b"\x55")
+    elif damage == "cut":
+        file.write_bytes(file.read_bytes()[: DATA_OFFSET + 131_071])
+    elif damage == "file":
+        file.unlink()
+    else:
+        overwrite(file, 0, bytes(8192))
+    before = tree(path)
+    report = vdb.repair(path)
+    assert len(report.findings) == 1
+    assert "vectors of t.e" in report.findings[0]
+    lost = len(set(missing) - {1, 2})
+    assert report.lost == ([f"{lost} vectors of t.e"] if lost else [])
+    assert tree(path) == before
+    if lost:
+        with pytest.raises(vdb.InvalidState, match="accept the loss"):
+            vdb.repair(path, apply=True)
+        assert tree(path) == before
+    assert vdb.repair(path, apply=True, accept_loss=bool(lost)).applied
+    if damage != "file":
+        assert (path / "quarantine" / file.name).read_bytes() == before[str(file)]
+    if missing != range(N):
+        check(path, missing)
+    else:
+        with vdb.connect(path) as db:
+            assert db.table("t").count("e IS NULL") == N - 2
+
+
+def test_lost_commits_are_given_up_only_where_that_is_accepted(path: Path, tmp_path: Path) -> None:
+    shutil.copy(path / "catalog.duckdb", tmp_path / "old")
+    with vdb.connect(path) as db:
+        db.table("t").add([{"id": N + 5, "e": [1] * DIM}])
+        lost = db.store.state.seq
+    shutil.copy(tmp_path / "old", path / "catalog.duckdb")
+    with pytest.raises(vdb.MetadataLost):
+        vdb.connect(path)
+    report = vdb.repair(path)
+    assert report.lost == [f"commits {lost} to {lost}"]
+    with pytest.raises(vdb.InvalidState, match="accept the loss"):
+        vdb.repair(path, apply=True)
+    assert vdb.repair(path, apply=True, accept_loss=True).applied
+    check(path, range(0))
+
+
+def test_a_log_that_was_damaged_in_a_commit_is_cut_where_that_is_accepted(path: Path, tmp_path: Path) -> None:
+    with vdb.connect(path) as db:
+        for number in (5, 6):
+            db.table("t").add([{"id": N + number, "e": [1] * DIM}])
+        shutil.copytree(path, tmp_path / "killed")
+    log = tmp_path / "killed" / "catalog.duckdb.wal"
+    overwrite(log, log.stat().st_size - 60, b"\x55\x00\x77")
+    with pytest.raises(vdb.Corrupted):
+        vdb.connect(tmp_path / "killed")
+    report = vdb.repair(tmp_path / "killed")
+    assert len(report.lost) == 1
+    assert vdb.repair(tmp_path / "killed", apply=True, accept_loss=True).applied
+    with vdb.connect(tmp_path / "killed") as db:
+        assert len(db.table("t")) == N - 2 + 1
+        db.check()
+
+
+@pytest.mark.parametrize("name", ["FORMAT", "WITNESS"])
+@pytest.mark.parametrize("damage", ["missing", "zeros"])
+def test_a_small_file_is_made_again_from_the_other(path: Path, name: str, damage: str) -> None:
+    file = path / name
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(bytes(file.stat().st_size))
+    report = vdb.repair(path, apply=True)
+    assert report.findings == [f"{file} is missing or damaged"]
+    assert report.applied
+    check(path, range(0))
+
+
+def test_what_is_beyond_repair_is_told(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(vdb.NotFound):
+        vdb.repair(tmp_path / "nowhere")
+    with vdb.connect(path), pytest.raises(vdb.Locked):
+        vdb.repair(path)
+    overwrite(path / "catalog.duckdb", 12_288, bytes(range(256)) * 64)
+    with pytest.raises(vdb.Corrupted, match="DuckDB refused"):
+        vdb.repair(path, apply=True, accept_loss=True)

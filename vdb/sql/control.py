@@ -1,0 +1,160 @@
+"""Statements that steer: transactions, settings, EXPLAIN, SHOW, PRAGMA, and those that need nothing here."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from vdb.errors import InvalidState, NotFound
+from vdb.sql import tree
+from vdb.sql.result import Result
+from vdb.sql.tokens import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vdb.sql.session import Session
+    from vdb.sql.tokens import Statement
+
+_NOTHING: Final = Result(None)
+_FIXES: Final = {
+    "alter": "create a table with the columns you want, INSERT INTO it SELECT from the old one, and drop that.",
+    "merge": "INSERT ... ON CONFLICT DO UPDATE, or UPDATE ... FROM and DELETE ... USING.",
+    "call": "SELECT * FROM the function.",
+}
+
+
+class _RolledBack(Exception):
+    """What ends a transaction that SQL rolls back."""
+
+
+def begin(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:  # noqa: ARG001
+    """BEGIN: the statements of this thread up to COMMIT or ROLLBACK become one commit."""
+    stack = ExitStack()
+    stack.enter_context(session.engine.transaction())
+    session.transactions[threading.get_ident()] = stack
+    return _NOTHING
+
+
+def commit(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:  # noqa: ARG001
+    """COMMIT."""
+    _taken(session).close()
+    return _NOTHING
+
+
+def rollback(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:  # noqa: ARG001
+    """ROLLBACK."""
+    error = _RolledBack()
+    with suppress(_RolledBack):
+        _taken(session).__exit__(_RolledBack, error, None)
+    return _NOTHING
+
+
+def _taken(session: Session) -> ExitStack:
+    stack = session.transactions.pop(threading.get_ident(), None)
+    if stack is None:
+        raise InvalidState("No transaction was begun by SQL in this thread. Fix: BEGIN one first.")
+    return stack
+
+
+def explain(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:
+    """EXPLAIN and EXPLAIN ANALYZE of a query; the search for nearest rows is made in both."""
+    reader = Reader(statement, 1)
+    prefix = "EXPLAIN ANALYZE" if reader.take("analyze") else "EXPLAIN"
+    rest = replace(statement, tokens=statement.tokens[len(prefix.split()) :])
+    if not rest.tokens:
+        raise reader.error("expected a query")
+    if not tree.is_query(tree.parse(rest)):
+        raise reader.error("only queries are explained", "Fix: EXPLAIN the SELECT of it.")
+    return session.query(rest.text, rest, values, prefix=prefix)
+
+
+def set_(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:
+    """SET name = value, with `$name` or `?` for the value too."""
+    reader = Reader(statement, 1)
+    for scope in ("session", "local", "global"):
+        reader.take(scope)
+    name = _setting(reader)
+    if not reader.take("="):
+        reader.expect("to")
+    if reader.peek() in ("?", "$"):
+        value = next(iter(values.values()), None)
+        reader.rest()
+    else:
+        value = reader.value("a value")
+    reader.end()
+    session.settings.put(name, value)
+    return _NOTHING
+
+
+def reset(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:  # noqa: ARG001
+    """RESET name."""
+    reader = Reader(statement, 1)
+    name = _setting(reader)
+    reader.end()
+    session.settings.put(name, None)
+    return _NOTHING
+
+
+def _setting(reader: Reader) -> str:
+    name = reader.name("a setting")
+    return f"{name}.{reader.name('a setting')}" if reader.take(".") else name
+
+
+def show(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:
+    """SHOW TABLES, and SHOW table for its columns."""
+    reader = Reader(statement, 1)
+    reader.take("all")
+    if reader.take("tables"):
+        reader.end()
+        with session.engine.store.statement() as opened:
+            names = sorted(session.engine.store.state.tables)
+            return Result(session.shown(opened, ("name",), [(name,) for name in names]))
+    return session.query(statement.text, statement, values)
+
+
+def pragma(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:  # noqa: ARG001
+    """PRAGMA vdb_check, hnsw_compact_index('name') and vdb_compact('table')."""
+    reader = Reader(statement, 1)
+    name = reader.name("a pragma").lower()
+    argument = ""
+    if reader.take("("):
+        argument = str(reader.value("a name"))
+        reader.expect(")")
+    reader.end()
+    if name == "vdb_check":
+        session.engine.check()
+    elif name == "vdb_compact":
+        session.engine.compact(session.table(argument).schema.name)
+    elif name == "hnsw_compact_index":
+        session.engine.compact(table_of_index(session, argument))
+    else:
+        raise reader.error(
+            f"there is no pragma {name!r}; expected vdb_check, vdb_compact('table') or hnsw_compact_index('index')",
+            "Fix: use one of them; settings are for SET.",
+        )
+    return _NOTHING
+
+
+def table_of_index(session: Session, index: str) -> str:
+    """The table that has an index of that name; NotFound where none has."""
+    tables = session.engine.store.state.tables
+    for name, state in tables.items():
+        if index in state.all_indexes:
+            return name
+    known = ", ".join(own for state in tables.values() for own in state.all_indexes) or "none"
+    raise NotFound(f"There is no index {index!r}. Indexes: {known}. Fix: name one of them.")
+
+
+def needless(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:  # noqa: ARG001
+    """INSTALL, LOAD, CHECKPOINT, VACUUM, ANALYZE: accepted, since nothing needs them here."""
+    return _NOTHING
+
+
+def unsupported(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:  # noqa: ARG001
+    """Refuse a statement that vdb has nothing for."""
+    head = statement.head
+    fix = _FIXES.get(head, "write SELECT, INSERT, UPDATE, DELETE, COPY, CREATE TABLE or INDEX, DROP, SET or BEGIN.")
+    raise statement.script.error(f"{head.upper()} is not supported.", statement.tokens[0].start, f"Fix: {fix}")

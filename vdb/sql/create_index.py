@@ -1,0 +1,128 @@
+"""CREATE INDEX ... USING kind (columns) WITH (options), in the words of DuckDB's vss and of pgvector too."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+from vdb.errors import InvalidArgument
+from vdb.index.build import SPECS
+from vdb.index.label_spec import Label
+from vdb.index.range_spec import Range
+from vdb.sql.result import Result
+from vdb.sql.staging import target_column
+from vdb.storage.schema import did_you_mean
+from vdb.types import VectorColumn
+
+if TYPE_CHECKING:
+    from vdb.index.spec import Spec
+    from vdb.sql.session import Session
+    from vdb.sql.tokens import Reader
+    from vdb.types import TableSchema
+
+_ATTRIBUTE: Final = frozenset({"", "attribute", "art", "btree", "sorted", "bitmap", "labels"})
+_OPERATOR_CLASSES: Final = {"vector_l2_ops": "l2", "vector_cosine_ops": "cosine", "vector_ip_ops": "ip"}
+_METRICS: Final = {"l2sq": "l2"}
+_BY_KIND: Final = {spec.kind: spec for spec in SPECS}
+_NEEDLESS: Final = frozenset({"ef_search", "m0"})  # options of others: SET ef_search, and M says how many edges
+_OF_ATTRIBUTE: Final = (Range, Label)
+_MOST_COLUMNS: Final = 2
+
+
+def create_index(session: Session, reader: Reader, unique: bool) -> Result:
+    """Run what follows CREATE INDEX."""
+    if unique:
+        raise reader.error("a UNIQUE index is not supported", "Fix: declare the column as PRIMARY KEY.")
+    lenient = reader.take("if", "not", "exists")
+    name = None if reader.peek() == "on" else reader.name("the name of the index")
+    reader.expect("on")
+    table = session.table(reader.table())
+    schema = table.schema
+    kind = reader.name("a kind of index").lower() if reader.take("using") else ""
+    columns, metric = _columns(reader, schema)
+    options = _options(reader)
+    if reader.peek() == "where":
+        raise reader.error(
+            "an index over a part of the rows is not supported: one over all rows answers searches with WHERE",
+            "Fix: leave WHERE out, or CREATE INDEX ... USING LABEL (vector, column) for the values of a column.",
+        )
+    reader.end()
+    if name is not None and lenient and name in table.all_indexes:
+        return Result(None)
+    if kind in _ATTRIBUTE and not isinstance(schema.by_name[columns[0]], VectorColumn):
+        if len(columns) > 1 or options:
+            raise InvalidArgument(
+                f"an index of attributes has one column and no options, got {', '.join([*columns, *options])}.\n"
+                "  Fix: create one for each column."
+            )
+        session.engine.attributes.create(schema.name, columns[0], name)
+        return Result(None)
+    if metric and options.setdefault("metric", metric) != metric:
+        raise InvalidArgument(
+            f"the operator class says {metric}, WITH says {options['metric']}.\n  Fix: leave one of them out."
+        )
+    session.engine.indexes.create(schema.name, columns[0], _spec(kind or "hnsw", columns, options), name)
+    return Result(None)
+
+
+def _columns(reader: Reader, schema: TableSchema) -> tuple[list[str], str]:
+    """The columns between brackets, and the metric that an operator class of pgvector says."""
+    reader.expect("(")
+    columns: list[str] = []
+    metric = ""
+    while True:
+        columns.append(target_column(schema, reader.name("a column")))
+        if reader.peek() not in (",", ")"):
+            word = reader.name("an operator class").lower()
+            metric = _OPERATOR_CLASSES.get(word, "")
+            if not metric:
+                raise reader.error(
+                    f"there is no operator class {word}", f"Fix: one of {', '.join(_OPERATOR_CLASSES)}, or none."
+                )
+        if reader.take(")"):
+            return columns, metric
+        reader.expect(",")
+
+
+def _options(reader: Reader) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if reader.take("with"):
+        reader.expect("(")
+        while not reader.take(")"):
+            name = reader.name("an option")
+            reader.expect("=")
+            options[name] = reader.value("a value")
+            reader.take(",")
+    return options
+
+
+def _spec(kind: str, columns: list[str], options: dict[str, Any]) -> Spec:
+    spec = _BY_KIND.get(kind)
+    if spec is None:
+        known = ", ".join(known.upper() for known in _BY_KIND)
+        raise InvalidArgument(
+            f"there is no index of kind {kind.upper()}; expected {known}, or none for an attribute.\n"
+            f"  Fix: USING one of them.{did_you_mean(kind, list(_BY_KIND))}"
+        )
+    needed = _MOST_COLUMNS if spec in _OF_ATTRIBUTE else 1
+    if len(columns) != needed:
+        wanted = "the vectors and an attribute" if needed == _MOST_COLUMNS else "the vectors"
+        raise InvalidArgument(
+            f"USING {kind.upper()} takes {wanted} between brackets, got {', '.join(columns)}.\n"
+            "  Fix: USING RANGE (vectors, attribute), USING LABEL (vectors, attribute), USING HNSW (vectors)."
+        )
+    known_options = [name for name in inspect.signature(spec).parameters if name != "attribute"]
+    folded = {name.lower(): name for name in known_options}
+    given: dict[str, Any] = {}
+    for name, value in options.items():
+        own = folded.get(name.lower())
+        if own is not None:
+            given[own] = _METRICS.get(value, value) if own == "metric" else value
+        elif name.lower() not in _NEEDLESS:
+            raise InvalidArgument(
+                f"USING {kind.upper()} has no option {name!r}; options: {', '.join(known_options)}.\n"
+                f"  Fix: use one of them.{did_you_mean(name, known_options)}"
+            )
+    if needed == _MOST_COLUMNS:
+        given["attribute"] = columns[1]
+    return spec(**given)

@@ -1,0 +1,27 @@
+"""RETURNING: what a write shows of the rows that it wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vdb.sql import tree
+from vdb.sql.result import Result
+from vdb.sql.scope import ONLY
+from vdb.storage.rows import quoted
+
+if TYPE_CHECKING:
+    from vdb.query.syntax import Node
+    from vdb.sql.staging import Call
+    from vdb.types import Slots, TableSchema
+
+_ROWS = "vdb_returned"
+
+
+def returned(call: Call, node: Node, schema: TableSchema, alias: str, slots: Slots) -> Result:
+    """The RETURNING list of a write for the rows in `slots`, as they are now; `alias` is what it calls the table."""
+    call.statement.bind(_ROWS, {"slot": slots})
+    query = tree.query("SELECT 1")
+    query["select_list"] = node["returning_list"]
+    query["from_table"] = {**tree.relation(f"{quoted(schema.name)} AS {quoted(alias)}"), ONLY: _ROWS}
+    final, bound = call.prepared(query)
+    return Result(call.statement.answer(final, bound), len(slots))

@@ -1,0 +1,204 @@
+"""A session: statements one after the other, their settings, and what was compiled for texts seen before."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from vdb.errors import InvalidArgument, InvalidState, PredicateError
+from vdb.index.place import Superseded
+from vdb.query.source import fold
+from vdb.sql import tree
+from vdb.sql.catalogs import CATALOGS
+from vdb.sql.compile import Compiler
+from vdb.sql.explain import explained
+from vdb.sql.result import Result
+from vdb.sql.search import Outdated, Steps
+from vdb.sql.settings import Settings
+from vdb.sql.tokens import Script
+from vdb.sql.verbs import HEADS, WRITES
+from vdb.storage.rows import quoted
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from vdb.query.syntax import Node
+    from vdb.sql.engine import Engine
+    from vdb.sql.steps import Compiled
+    from vdb.sql.tokens import Statement
+    from vdb.storage.session import Answer
+    from vdb.storage.session import Statement as Open
+    from vdb.storage.state import TableState
+
+_ATTEMPTS: Final = 10  # of a statement while tables are compacted under it
+_KEPT: Final = 512  # compiled texts
+_SHOWN: Final = "vdb_shown"
+
+
+class Session:
+    """Runs SQL for one user of a database. Any thread may use it; transactions belong to the thread that began them.
+
+    `before_write` is called before each INSERT, UPDATE, DELETE and COPY FROM.
+    """
+
+    def __init__(self, engine: Engine, before_write: Callable[[], None] = lambda: None) -> None:
+        self.engine = engine
+        self.before_write = before_write
+        self.settings = Settings()
+        self.transactions: dict[int, ExitStack] = {}  # begun by SQL, by thread
+        self._compiled: OrderedDict[str, Compiled] = OrderedDict()
+        self._lock = Lock()
+
+    def run(self, text: str, parameters: object = None) -> Result:
+        """Run one statement, or several, and return the result of the last, which the parameters belong to.
+
+        InvalidArgument where one is no SQL, is not supported or does not fit its parameters.
+        """
+        if not isinstance(text, str):
+            raise InvalidArgument(f"a statement is a string, got {type(text).__name__}.\n  Fix: pass SQL.")
+        statements = _script(text).statements
+        if not statements:
+            raise InvalidArgument("there is no statement.\n  Fix: pass SQL, as in 'SELECT 1'.")
+        values = named(parameters)
+        for statement in statements[:-1]:
+            self._run(statement, {}).close()
+        return self._run(statements[-1], values)
+
+    def _run(self, statement: Statement, values: Mapping[str, object]) -> Result:
+        act = HEADS.get(statement.head)
+        if act is not None:
+            return act(self, statement, values)
+        text = statement.text
+        if text in self._compiled:
+            return self.query(text, statement, values)
+        node = tree.parse(statement)
+        write = WRITES.get(node["type"])
+        if write is None:
+            return self.query(text, statement, values, node)
+        _check_given(tree.parameters_of(node), values)
+        self.before_write()
+        return write(self, node, values)
+
+    def query(
+        self, text: str, source: Statement, values: Mapping[str, object], node: Node | None = None, prefix: str = ""
+    ) -> Result:
+        """Run a query; `node` is its tree where it is at hand, `prefix` EXPLAIN, if that is asked."""
+        for _ in range(_ATTEMPTS):
+            with self.engine.store.statement() as statement:
+                known = self._compiled.get(text)
+                compiled = self._known(text, source, values, statement, node)
+                node = None  # it was changed
+                try:
+                    steps = self._carried_out(compiled, statement, values)
+                except (Outdated, Superseded):
+                    continue
+                except PredicateError:  # a `where` does not take these values; DuckDB may
+                    self._compiled.pop(text, None)
+                    if compiled is not known or statement.failed:
+                        raise
+                    continue
+                bound = steps.bound(compiled.final)
+                plan = explained(steps.plans)
+                if not prefix:
+                    return Result(statement.answer(compiled.final.sql, bound), plan=plan)
+                rows = statement.ask(f"{prefix} {compiled.final.sql}", bound).fetchall()
+                if plan:
+                    rows.insert(0, ("vector_plan", plan))
+                return Result(self.shown(statement, ("explain_key", "explain_value"), rows), plan=plan)
+        raise InvalidState("The tables are compacted faster than a statement runs. Fix: try again.")
+
+    def prepared(self, statement: Open, query: Node, values: Mapping[str, object]) -> tuple[str, Any]:
+        """The SQL and the values of a query that is part of a write, whose steps have been carried out."""
+        compiled = Compiler(statement, statement.state.tables, values).compiled(query)
+        steps = self._carried_out(compiled, statement, values)
+        return compiled.final.sql, steps.bound(compiled.final)
+
+    def described(self, statement: Open, query: Node, values: Mapping[str, object]) -> list[tuple[str, str]]:
+        """The names and types of a query's columns."""
+        final, bound = self.prepared(statement, copy.deepcopy(query), values)
+        found = statement.ask(f"SELECT * FROM ({final}\n) LIMIT 0", bound).description
+        return [(column[0], str(column[1])) for column in found]
+
+    def table(self, name: str) -> TableState:
+        """A table by its name in any case of letters; NotFound where there is none."""
+        tables = self.engine.store.state.tables
+        known = next((own for own in tables if fold(own) == fold(name)), name)
+        return self.engine.store.state.table(known)
+
+    def shown(self, statement: Open, names: Sequence[str], rows: Sequence[Sequence[object]]) -> Answer:
+        """Rows of texts as the answer of a statement."""
+        columns = list(zip(*rows, strict=True)) or [()] * len(names)
+        arrays = {name: np.array(column, object) for name, column in zip(names, columns, strict=True)}
+        statement.bind(_SHOWN, arrays)
+        wanted = ", ".join(f"CAST({quoted(name)} AS VARCHAR) AS {quoted(name)}" for name in names)
+        return statement.answer(f"SELECT {wanted} FROM {_SHOWN}")
+
+    def _carried_out(self, compiled: Compiled, statement: Open, values: Mapping[str, object]) -> Steps:
+        steps = Steps(self.engine, statement, values, self.settings)
+        for name in compiled.catalogs:
+            statement.bind(name, CATALOGS[name](self))
+        for use in compiled.uses:
+            steps.run(use)
+        return steps
+
+    def _known(
+        self, text: str, source: Statement, values: Mapping[str, object], statement: Open, node: Node | None
+    ) -> Compiled:
+        tables = statement.state.tables
+        schemas = tuple(state.schema for state in tables.values())
+        found = self._compiled.get(text)
+        if found is not None and found.is_of(schemas):
+            if found.parameters != values.keys():
+                _check_given(tuple(found.parameters), values)
+            return found
+        node = tree.parse(source) if node is None else node
+        _check_given(tree.parameters_of(node), values)
+        found = Compiler(statement, tables, values).compiled(node)
+        with self._lock:
+            self._compiled[text] = found
+            while len(self._compiled) > _KEPT:
+                self._compiled.popitem(last=False)
+        return found
+
+
+@lru_cache(maxsize=512)
+def _script(text: str) -> Script:
+    return Script(text)
+
+
+def named(parameters: object) -> dict[str, object]:
+    """Parameters under the names their statement has for them."""
+    if parameters is None:
+        return {}
+    if isinstance(parameters, Mapping):
+        return {tree.PARAMETER + fold(str(name)): value for name, value in parameters.items()}
+    if isinstance(parameters, (str, bytes)) or not isinstance(parameters, (Sequence, np.ndarray)):
+        raise InvalidArgument(
+            f"params is a {type(parameters).__name__}; expected a list for ? or a dict for $name.\n"
+            "  Fix: wrap a single value, [value]."
+        )
+    return {f"{tree.PARAMETER}{i + 1}": value for i, value in enumerate(parameters)}
+
+
+def _check_given(wanted: Sequence[str], values: Mapping[str, object]) -> None:
+    """Refuse values that are missing or have no place."""
+    shown = [f"${name.removeprefix(tree.PARAMETER)}" for name in wanted]
+    missing = [name for name, key in zip(shown, wanted, strict=True) if key not in values]
+    if missing:
+        given = ", ".join(f"${name.removeprefix(tree.PARAMETER)}" for name in values) or "none"
+        raise InvalidArgument(
+            f"no value for {', '.join(missing)}; the statement asks for {', '.join(shown)}, params has {given}.\n"
+            "  Fix: pass a value for each placeholder."
+        )
+    surplus = [name for name in values if name not in wanted]
+    if surplus:
+        raise InvalidArgument(
+            f"params has {len(surplus)} more than the statement asks for ({', '.join(shown) or 'none'}).\n"
+            "  Fix: leave the surplus out, or write ? or $name where the value belongs."
+        )

@@ -1,0 +1,265 @@
+"""Repairing what an open refuses (durability.md 4.4): what is sound is kept, what is lost is said before it goes.
+
+Commits that a witness proves and the catalog lacks cannot be brought back, nor can damaged vectors: those rows stay,
+without that vector. A damaged catalog has no second copy; restore a backup then. Originals go to `quarantine/`.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from uuid import UUID, uuid4
+
+import duckdb
+import numpy as np
+
+from vdb import _core
+from vdb.errors import Corrupted, InvalidState, NotFound
+from vdb.storage import catalog, files, mend, rows
+from vdb.storage.connection import Engine, duckdb_errors
+from vdb.storage.files import File, io_errors
+from vdb.storage.home import write_witness
+from vdb.storage.layout import WITNESS_SLOT_BYTES, WITNESS_SLOTS, Format, Layout, WitnessRecord
+from vdb.storage.lock import DirectoryLock
+from vdb.storage.vector_file import VectorFile, read_witnesses
+from vdb.storage.vector_header import BLOCK_BYTES, DATA_OFFSET, WITNESS_OFFSET, check_header
+from vdb.types import DTYPES
+
+if TYPE_CHECKING:
+    from vdb.storage.catalog import StoredFile, StoredTable
+    from vdb.types import Slots
+
+_COPY_ROWS: Final = 1 << 14
+
+
+@dataclass
+class RepairReport:
+    """What is wrong with a database and what was done about it.
+
+    Attributes
+    ----------
+    findings : list of str
+        Each thing that an open or `check` would refuse; empty where there is none.
+    lost : list of str
+        What cannot be brought back: commits, vectors of rows.
+    applied : bool
+        Whether the database was changed; it opens then.
+    """
+
+    findings: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    applied: bool = False
+
+
+@dataclass(frozen=True)
+class _Damage:
+    """A vector file with the slots whose vectors are no more; those of the others go to a new file."""
+
+    table: StoredTable
+    file: StoredFile
+    slots: Slots
+
+
+@dataclass
+class _Plan:
+    """What is to be done."""
+
+    database: UUID
+    makes_format: bool
+    steps: list[mend.Cut | mend.Restore] = field(default_factory=list)
+    seq: int = 0
+    damages: list[_Damage] = field(default_factory=list)
+
+
+def repair(path: str | os.PathLike[str], *, apply: bool = False, accept_loss: bool = False) -> RepairReport:
+    """Say what is wrong with a closed database, and with `apply` put it right.
+
+    Vectors that do not fit their checksums are taken out: their rows stay, with NULL there. Indexes are rebuilt
+    when they are next needed.
+
+    Raises
+    ------
+    NotFound, Locked
+        There is no database, or it is open.
+    InvalidState
+        Something would be lost, and `accept_loss` does not allow it.
+    Corrupted
+        The catalog is damaged beyond repair.
+    """
+    root = Path(os.path.realpath(path))
+    layout = Layout(root)
+    if not layout.catalog.exists():
+        raise NotFound(f"There is no database at {root}, or no catalog in it. Fix: restore it from a backup.")
+    with io_errors("repair", root), duckdb_errors(f"to repair {root}"):
+        lock = DirectoryLock.acquire(layout.lock, shared=False)
+        try:
+            report = RepairReport()
+            plan = _examined(layout, report)
+            if report.findings and apply:
+                if report.lost and not accept_loss:
+                    raise InvalidState(
+                        f"Repairing {root} gives up {'; '.join(report.lost)}."
+                        " Fix: restore a backup, or accept the loss: accept_loss=True, --accept-loss."
+                    )
+                _change(layout, plan)
+                report.applied = True
+            return report
+        finally:
+            lock.release()
+
+
+def _examined(layout: Layout, report: RepairReport) -> _Plan:
+    """Find what is wrong; nothing but `build/` is written to."""
+    plan = _of_small_files(layout, report)
+    with ExitStack() as held:
+        try:
+            engine = held.enter_context(closing(Engine.open(layout.catalog, read_only=True)))
+        except Corrupted as refusal:
+            report.findings.append(f"{layout.catalog}: {refusal.found}")
+            tried = held.enter_context(mend.rehearsed(layout, plan.database, refusal))
+            if tried is None:
+                raise
+            engine, plan.steps = tried
+        cursor = engine.cursor()
+        plan.seq = catalog.last_seq(cursor)
+        proven = mend.proven_seq(layout, plan.database)
+        if proven > plan.seq:
+            report.findings.append(f"{layout.catalog} ends with commit {plan.seq}; commit {proven} is proven")
+            report.lost.append(f"commits {plan.seq + 1} to {proven}")
+        for table in catalog.load_tables(cursor):
+            for stored in catalog.load_files(cursor, plan.database, table):
+                damage = _damage_of(layout, cursor, table, stored)
+                if damage is not None:
+                    plan.damages.append(damage)
+                    name = f"{table.schema.name}.{stored.column}"
+                    report.findings.append(f"{layout.vector_file(stored.identity.file)}, vectors of {name}, is damaged")
+                    if len(damage.slots):
+                        report.lost.append(f"{len(damage.slots)} vectors of {name}")
+    return plan
+
+
+def _of_small_files(layout: Layout, report: RepairReport) -> _Plan:
+    """Whose database it is: FORMAT and WITNESS both tell, and one is made again from the other."""
+    database: UUID | None = None
+    try:
+        with closing(File(layout.format, "read")) as file:
+            database = Format.decode(file.read_at(0, file.size), layout.format).database
+    except (FileNotFoundError, Corrupted):
+        report.findings.append(f"{layout.format} is missing or damaged")
+    known = set()
+    if layout.witness.exists():
+        with closing(File(layout.witness, "read")) as file:
+            slots = [file.read_at(slot * WITNESS_SLOT_BYTES, WITNESS_SLOT_BYTES) for slot in range(WITNESS_SLOTS)]
+        known = {record.database for slot in slots if (record := WitnessRecord.decode(slot)) is not None}
+    if database is not None and database not in known:
+        report.findings.append(f"{layout.witness} is missing or damaged")
+    if database is None and len(known) != 1:
+        raise Corrupted(
+            f"{layout.format} and {layout.witness} are both damaged. Fix: restore the database from a backup.",
+            path=layout.format,
+        )
+    return _Plan(database or known.pop(), makes_format=database is None)
+
+
+def _damage_of(
+    layout: Layout, cursor: duckdb.DuckDBPyConnection, table: StoredTable, stored: StoredFile
+) -> _Damage | None:
+    """What of a vector file does not fit the catalog, None where all does; `slots` are those that had a vector."""
+    path = layout.vector_file(stored.identity.file)
+    bad = np.zeros(stored.extent.slots, np.bool_)
+    is_sound = path.exists()
+    if is_sound:
+        with closing(File(path, "read")) as file:
+            try:
+                check_header(file.read_at(0, WITNESS_OFFSET), stored.identity, path)
+            except Corrupted:
+                is_sound = False
+            for begin, end in _bad_ranges(cursor, file, stored):
+                bad[begin // stored.identity.stride : -(-end // stored.identity.stride)] = True
+    else:
+        bad[:] = True
+    if is_sound and not bad.any():
+        return None
+    having = rows.slots_with(cursor, table.schema, stored.column)
+    return _Damage(table, stored, np.sort(having[bad[having]]))
+
+
+def _bad_ranges(cursor: duckdb.DuckDBPyConnection, file: File, stored: StoredFile) -> list[tuple[int, int]]:
+    """The blocks of the data that do not fit their checksums, as first byte and the byte behind the last."""
+    try:
+        crcs = catalog.load_block_crcs(cursor, stored.identity.file)
+    except ValueError:
+        return [(0, stored.bytes)]
+    found = []
+    for block, crc in enumerate([*crcs, stored.extent.open_crc]):
+        begin, end = block * BLOCK_BYTES, min(stored.bytes, (block + 1) * BLOCK_BYTES)
+        data = file.read_at(DATA_OFFSET + begin, end - begin)
+        if len(data) < end - begin or _core.crc32c(data) != crc:
+            found.append((begin, end))
+    return found
+
+
+def _change(layout: Layout, plan: _Plan) -> None:
+    if plan.makes_format:
+        files.remove(layout.format)
+        files.write_file(layout.format, Format(plan.database, duckdb.__version__).encode())
+    for step in plan.steps:
+        step.make(lambda path: path, layout, layout.quarantine / f"{uuid4().hex}.bytes")
+    seq = 1 + max(plan.seq, mend.proven_seq(layout, plan.database), _attempted(layout))
+    with closing(Engine.open(layout.catalog)) as engine:
+        cursor = engine.cursor()
+        cursor.execute("BEGIN")
+        for damage in plan.damages:
+            _replace(layout, cursor, damage, (seq, plan.seq))
+        catalog.add_commit(cursor, seq)
+        files.sync_directory(layout.vectors)
+        cursor.execute("COMMIT")
+        engine.checkpoint()
+    files.remove(layout.witness)
+    write_witness(layout, plan.database, seq)
+    for damage in plan.damages:
+        path = layout.vector_file(damage.file.identity.file)
+        if path.exists():
+            files.rename(path, layout.quarantine / path.name)
+    for directory in (layout.quarantine, layout.vectors, layout.root):
+        files.sync_directory(directory)
+
+
+def _attempted(layout: Layout) -> int:
+    """The newest commit that was begun, as far as vector files know."""
+    found = [0]
+    for path in sorted(layout.vectors.glob("*.vec")):
+        with closing(File(path, "read")) as file:
+            found += [record.seq for record in read_witnesses(file) if record is not None]
+    return max(found)
+
+
+def _replace(layout: Layout, cursor: duckdb.DuckDBPyConnection, damage: _Damage, seqs: tuple[int, int]) -> None:
+    """Copy the sound vectors of a file to a new one and let the catalog name it; `seqs` as for `VectorFile.seal`."""
+    old = damage.file.identity
+    identity = replace(old, file=uuid4())
+    memory = DTYPES[old.dtype].memory
+    lost = np.zeros(damage.file.extent.slots, np.bool_)
+    lost[damage.slots] = True
+    path = layout.vector_file(old.file)
+    source = File(path, "read") if path.exists() else None
+    with ExitStack() as held:
+        made = VectorFile.create(layout.vector_file(identity.file), identity)
+        held.callback(made.close, truncate=False)
+        if source is not None:
+            held.callback(source.close)
+        for begin in range(0, len(lost), _COPY_ROWS):
+            n = min(_COPY_ROWS, len(lost) - begin)
+            data = b"" if source is None else source.read_at(DATA_OFFSET + begin * old.stride, n * old.stride)
+            vectors = np.frombuffer(data.ljust(n * old.stride, b"\0"), memory).reshape(n, old.dim).copy()
+            vectors[lost[begin : begin + n]] = 0
+            made.append(vectors)
+        made.seal(*seqs)
+        catalog.replace_file(cursor, old.file, identity)
+        catalog.update_segment(cursor, identity.file, made.segment())
+    if len(damage.slots):
+        catalog.allow_null(cursor, damage.table.id, damage.file.column)
+        rows.clear_vectors(cursor, damage.table.schema, damage.file.column, damage.slots)
