@@ -25,7 +25,8 @@ constexpr std::size_t kDim = 10;
 std::unique_ptr<Ivf> round_trip(const Ivf& index) {
   const TemporaryFolder folder;
   const std::vector<unsigned char> identity{1, 2, 0, 3};
-  CHECK(index.save(folder.file("a"), identity) == std::filesystem::file_size(folder.file("a")));
+  const std::uint64_t length = index.save(folder.file("a"), identity);
+  CHECK(length == std::filesystem::file_size(folder.file("a")));
   std::unique_ptr<Ivf> loaded = Ivf::load(folder.file("a"));
   CHECK(loaded->identity() == identity);
   loaded->save(folder.file("b"), identity);
