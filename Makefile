@@ -16,7 +16,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: help dev demo test check format-check lint types fast fix doctest cpp-test asan tsan bench bench-smoke clean
+.PHONY: help dev demo test check format-check lint types fast fix doctest cpp-test asan tsan fuzz bench bench-smoke clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-13s %s\n", $$1, $$2 }'
@@ -81,6 +81,23 @@ asan: $(VENV)/tools.stamp doctest ## The C++ tests under the address and undefin
 tsan: $(VENV)/tools.stamp doctest ## The C++ tests under the thread sanitizer
 	$(call run_cpp_tests,tsan,-DCMAKE_BUILD_TYPE=RelWithDebInfo -DVDB_SANITIZE=thread)
 
+# libFuzzer is Clang's, which is to be of version 16 or newer.
+FUZZ_CXX ?= clang++
+LOADER ?= hnsw
+RUNS ?= 1000000
+
+fuzz: $(VENV)/tools.stamp ## A loader of files under libFuzzer and sanitizers; LOADER=hnsw RUNS=1000000: tests/fuzz/README.md
+	@mkdir -p build
+	@$(BIN)/cmake -S . -B build/fuzz -G Ninja --log-level=WARNING -DCMAKE_CXX_COMPILER=$(FUZZ_CXX) -DVDB_PYTHON=OFF -DVDB_FUZZ=ON \
+	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVDB_SANITIZE=address$(comma)undefined > build/fuzz.log || { cat build/fuzz.log; exit 1; }
+	$(BIN)/cmake --build build/fuzz
+	build/fuzz/tests/fuzz/vdb_fuzz_seeds build/fuzz/seeds
+	@mkdir -p build/fuzz/corpus/$(LOADER)
+	build/fuzz/tests/fuzz/vdb_fuzz_$(LOADER) $(FUZZ_LIMITS) -runs=$(RUNS) -artifact_prefix=build/fuzz/ build/fuzz/corpus/$(LOADER) \
+	  build/fuzz/seeds/$(LOADER)
+
+# What a loader may take: of a file of 16 KB, memory in pieces of at most 8 MB.
+FUZZ_LIMITS := -max_len=16384 -malloc_limit_mb=8 -timeout=20
 comma := ,
 
 # Benchmarks

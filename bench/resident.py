@@ -2,7 +2,9 @@
 
 A kernel with memory cgroups does this by itself (bench/README.md has the command). Without one a thread drops the pages
 of files that are mapped shared and read-only, as reclaim would: they are clean, and come back from the disk or the page
-cache when they are read again. Where anonymous memory is too much it ends the process, as the kernel would.
+cache when they are read again. They come back as small pages: the page cache may hold a file in pages of 2 MB, each of
+which a single read would bring back whole, a hundred times as fast as they can be dropped. Where anonymous memory is too
+much it ends the process, as the kernel would.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 _STATUS = Path("/proc/self/status")
 _MAPS = Path("/proc/self/maps")
-_DONTNEED = 4  # of madvise(2)
+_DONTNEED, _NOHUGEPAGE = 4, 15  # of madvise(2)
 _EVERY_S = 0.005
 _KILLED = 137  # as a shell says of a process that the kernel killed
 _DROPPED_AT = 0.8  # of the limit
@@ -64,4 +66,5 @@ class Held:
             span, flags, *_, path = line.split(maxsplit=5) if line.count(" ") > 4 else (line, "", "")
             if flags == "r--s" and path.startswith(self._folder):
                 begin, end = (int(address, 16) for address in span.split("-"))
-                self._madvise(begin, end - begin, _DONTNEED)
+                for advice in (_NOHUGEPAGE, _DONTNEED):
+                    self._madvise(begin, end - begin, advice)

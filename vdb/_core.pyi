@@ -484,7 +484,7 @@ class Ivf:
     ) -> None:
         """`codes` is "pq" (`m`, `nbits`, `opq`) or "rabitq" (`bits`, 1 to 8); the options of the other are ignored.
 
-        `nlist` is the number of lists of the first training, up to 65,535; 0: about two for each root of the rows.
+        `nlist` is the number of lists of the first training, up to 65,535; 0: 1.6 for each root of the rows.
         Lists that double are split, so there may be more later. `m` is the number of sub-quantisers, up to dim; 0: one
         for four dimensions of 4 bits or eight of 8 bits. A dim that is no multiple of m is padded with zeros. `nbits`
         is 4, read in registers (Andre et al., VLDB 2015), or 8, read from tables. `opq` rotates first (Ge et al., CVPR

@@ -239,6 +239,7 @@ class Table:
         recall: float | None = None,
         where: str | None = None,
         params: object = None,
+        strategy: str = "auto",
         seed: int = SAMPLE_SEED.default,
     ) -> RecallReport:
         """Search and compare with the exact scan of the same rows: the recall as it is now.
@@ -249,7 +250,7 @@ class Table:
             Rows to ask for.
         queries : int, or (nq, dim) array_like
             How many to make, each a mixture of two rows, or the queries themselves: real ones tell more.
-        column, metric, ef_search, nprobe, recall, where, params
+        column, metric, ef_search, nprobe, recall, where, params, strategy
             As for `search`.
         seed : int
             Of the queries that are made; the same seed and rows give the same ones.
@@ -267,7 +268,7 @@ class Table:
         state = self._state
         chosen = choose_column(state.schema, column)
         resolved = self._database.indexes.metrics.resolve(chosen.metric if metric is None else metric)
-        options = SearchOptions(where, params, chosen.name, None, resolved, ef_search, "auto", recall, nprobe)
+        options = SearchOptions(where, params, chosen.name, None, resolved, ef_search, strategy, recall, nprobe)
         if not isinstance(queries, Sized):
             count = check_option("queries", queries, SAMPLE)
             seed = check_option("seed", seed, SAMPLE_SEED)

@@ -33,6 +33,7 @@ class Pass:
     answers: list[RowNumbers | None] = field(default_factory=list)  # None: refused
     whole: list[float] = field(default_factory=list)
     stages: list[Mapping[str, float]] = field(default_factory=list)  # empty where the peer does not say
+    known: list[Mapping[str, float]] = field(default_factory=list)  # of the same once more, the rows at hand
     done: Counter[str] = field(default_factory=Counter)
     refused: int = 0
     reason: str = ""
@@ -40,8 +41,8 @@ class Pass:
 
     @property
     def core(self) -> list[float]:
-        """Seconds of each search but for parsing and finding the rows; empty where the peer does not say."""
-        return [stages["plan"] + stages["search"] for stages in self.stages]
+        """Seconds of each search with the rows at hand, less their look-up; empty where the peer does not say."""
+        return [stages["plan"] + stages["search"] for stages in self.known]
 
 
 def ask(peer: FilteredPeer, questions: Questions, bound: list[Any], plan: FilteredPlan) -> Pass:
@@ -55,7 +56,11 @@ def ask(peer: FilteredPeer, questions: Questions, bound: list[Any], plan: Filter
     if warm is not None:
         before = bound[len(questions) :]
         _hurry(lambda i: peer.search(warm.queries[i], plan.k, before[i]), len(warm), plan.cap_s * WARM_SHARE)
-    return _timed(peer, search, len(questions), plan.cap_s)
+    result = _timed(peer, search, len(questions), plan.cap_s)
+    if peer.stages:
+        peer.remember(bound[: len(result.answers)])
+        result.known = _timed(peer, search, len(result.answers), plan.cap_s).stages
+    return result
 
 
 def ask_by_text(peer: FilteredPeer, questions: Questions, finder: RowFinder, plan: FilteredPlan) -> Pass:

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "base/check.h"
@@ -102,13 +103,19 @@ Record read_record(const Container& file) {
   return record;
 }
 
-// The bytes of a record of `codec`, which must be the codec of such vectors.
+// The bytes of a record of `codec`, which must be the codec of such vectors and parameters: it may be trained anew.
 template <class Concrete>
 std::size_t checked_bytes(const Container& file, const Record& record, const Concrete& codec) {
   const auto metric = static_cast<std::uint32_t>(code_metric(static_cast<Metric>(record.metric)));
   const auto found = static_cast<std::uint32_t>(codec.metric());
   require(file, "codec", codec.dim() == record.dim, record.dim, codec.dim());
   require(file, "codec", found == metric, metric, found);
+  if constexpr (std::is_same_v<Concrete, Rabitq>) {
+    require(file, "codec", codec.bits() == record.bits, record.bits, codec.bits());
+  } else if constexpr (std::is_same_v<Concrete, ProductQuantizer>) {
+    require(file, "codec", codec.shape().nbits == record.bits, record.bits, codec.shape().nbits);
+    require(file, "codec", codec.shape().m == record.m, record.m, codec.shape().m);
+  }
   return codec.record_bytes();
 }
 

@@ -3,9 +3,9 @@
 // extra_bytes(), an Encoder and a Query.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 
 #include "codec/residual.h"
 
@@ -18,8 +18,16 @@ struct ListRecord {
   std::uint8_t* extra;       // extra_bytes(): what is read of rows that the code leaves among the nearest
 };
 
+// Factors are kept as bfloat16: what that loses is a hundredth of what codes lose.
+constexpr float kGreatestFactor = 0x1.fep127F;
+
 // Nearer than any other, so that it is always measured.
-inline ResidualFactors unknown_row() noexcept { return {std::numeric_limits<float>::lowest(), 0}; }
+inline ResidualFactors unknown_row() noexcept { return {-kGreatestFactor, 0}; }
+
+// Whether both can be kept.
+inline bool can_keep(const ResidualFactors& factors) noexcept {
+  return std::abs(factors.add) <= kGreatestFactor && std::abs(factors.multiply) <= kGreatestFactor;
+}
 
 // A query and the centroid of a list.
 struct ListTerms {
@@ -27,10 +35,10 @@ struct ListTerms {
   float reach;     // their l2 distance: an estimate is off in proportion to it
 };
 
-// Of a block of 32 rows: its codes, and 32 addends, then 32 multipliers.
+// Of a block of 32 rows: its codes, and 32 addends, then 32 multipliers, in bfloat16.
 struct ListBlock {
   const std::uint8_t* codes;
-  const float* factors;
+  const std::uint16_t* factors;
 };
 
 }  // namespace vdb

@@ -157,11 +157,12 @@ ProductQuantizer ProductQuantizer::deserialize(Bytes bytes) {
   const auto metric = static_cast<Metric>(header.metric);
   check_shape(shape, metric);
   if (header.rotates == 1) check_opq(shape.dim);
-  std::vector<float> columns(shape.centroids() * shape.dim);
-  std::vector<float> rotation(header.rotates * shape.dim * shape.dim);
-  const std::size_t expected = sizeof header + (columns.size() + rotation.size()) * sizeof(float);
+  const std::size_t turning = header.rotates * shape.dim * shape.dim;
+  const std::size_t expected = sizeof header + (shape.centroids() * shape.dim + turning) * sizeof(float);
   VDB_CHECK(bytes.size() == expected,
             "a product quantizer of " + std::to_string(bytes.size()) + " bytes; expected " + std::to_string(expected));
+  std::vector<float> columns(shape.centroids() * shape.dim);
+  std::vector<float> rotation(turning);
   const unsigned char* const values = bytes.data() + sizeof header;
   std::memcpy(columns.data(), values, columns.size() * sizeof(float));
   if (!rotation.empty()) {

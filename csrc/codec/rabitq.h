@@ -47,6 +47,7 @@ class Rabitq {
 
   std::size_t dim() const noexcept { return mean_.size(); }
   Metric metric() const noexcept { return params_.metric; }
+  std::size_t bits() const noexcept { return params_.bits; }
   std::size_t memory_bytes() const noexcept {
     return (mean_.size() + centroids_.size() + centroid_norms_.size()) * sizeof(float) + rotation_.memory_bytes();
   }

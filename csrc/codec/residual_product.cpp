@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/half.h"
 
 namespace vdb {
 namespace {
@@ -32,6 +33,28 @@ double product_of(const std::vector<float>& a, const float* b) noexcept {
   double sum = 0;
   for (std::size_t d = 0; d < a.size(); ++d) sum += double{a[d]} * double{b[d]};
   return sum;
+}
+
+struct Extent {
+  float least;
+  float greatest;
+};
+
+// Of kEntries values, without a branch: they follow no pattern.
+Extent extent_of(const float* values) noexcept {
+  constexpr std::size_t kLanes = 4;
+  float least[kLanes];
+  float greatest[kLanes];
+  std::copy_n(values, kLanes, least);
+  std::copy_n(values, kLanes, greatest);
+  for (std::size_t i = kLanes; i < kEntries; i += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      least[j] = values[i + j] < least[j] ? values[i + j] : least[j];
+      greatest[j] = values[i + j] > greatest[j] ? values[i + j] : greatest[j];
+    }
+  }
+  return {std::min({least[0], least[1], least[2], least[3]}),
+          std::max({greatest[0], greatest[1], greatest[2], greatest[3]})};
 }
 
 double squared(const float* row, std::size_t dim) noexcept {
@@ -115,6 +138,7 @@ ResidualProduct ResidualProduct::deserialize(Bytes bytes) {
   std::memcpy(&header, bytes.data(), sizeof header);
   VDB_CHECK(header.l2 <= 1 && header.zero == 0 && header.deviation >= 0 && std::isfinite(header.deviation),
             "a field of the codec is out of range");
+  VDB_CHECK(header.dim >= 1, "a vector has at least 1 dimension, got 0");
   const std::size_t mean_bytes = header.dim * sizeof(float);
   VDB_CHECK(bytes.size() - sizeof header >= mean_bytes, "the codec ends within its mean");
   std::vector<float> mean(header.dim);
@@ -142,16 +166,17 @@ void ResidualProduct::Encoder::encode(const float* row, const float* centroid, c
   const ResidualSums sums{squared(turned_.data(), turned_.size()), product_of(coded_, turned_.data()),
                           product_of(coded_, centroid_.data()), node};
   const ResidualFactors factors = residual_factors(sums, codec_.l2_);
-  *out.factors = std::isfinite(factors.add) && std::isfinite(factors.multiply) ? factors : unknown_row();
+  *out.factors = can_keep(factors) ? factors : unknown_row();
 }
 
 ResidualProduct::Query::Query(const ResidualProduct& codec)
     : codec_(&codec),
       kernels_(kernels().pq),
-      estimate_(kernels().packed_scan.estimate),
+      estimate_(kernels().packed_scan.estimate_bf16),
       query_(codec.dim()),
       turned_(codec.dim()),
       partial_(codec.shape().m * codec.shape().centroids(), 0.0F),
+      least_(codec.shape().m),
       bytes_(codec.interleaved() ? 2 * codec.code_bytes() * kEntries : 0, std::uint8_t{0}) {
   table_.table = bytes_.data();
   table_.m = 2 * codec.code_bytes();
@@ -175,22 +200,25 @@ void ResidualProduct::Query::bind_bytes() noexcept {
   float total = 0;
   double base = 0;
   for (std::size_t j = 0; j < m; ++j) {
-    const auto [least, greatest] = std::minmax_element(&partial_[j * kEntries], &partial_[j * kEntries] + kEntries);
-    widest = std::max(widest, *greatest - *least);
-    total += *greatest - *least;
-    base += double{*least};
+    const Extent row = extent_of(&partial_[j * kEntries]);
+    least_[j] = row.least;
+    widest = std::max(widest, row.greatest - row.least);
+    total += row.greatest - row.least;
+    base += double{row.least};
   }
   constexpr auto kTop = static_cast<float>(PackedScanKernels::kMaxEntry);
   const float step = std::max(widest / kTop, total / (kMaxSum - static_cast<float>(m)));
-  const bool usable = step > 0 && std::isfinite(step) && std::isfinite(1 / step);
+  const float inverse = 1 / step;
+  const bool usable = step > 0 && std::isfinite(step) && std::isfinite(inverse);
   for (std::size_t j = 0; j < m; ++j) {
     const float* const row = &partial_[j * kEntries];
-    const float least = *std::min_element(row, row + kEntries);
+    int levels[kEntries];
     for (std::size_t c = 0; c < kEntries; ++c) {
+      const float level = usable ? (row[c] - least_[j]) * inverse + 0.5F : 0.0F;
       // What is no number, which overflow can make, becomes 0.
-      const float level = usable ? (row[c] - least) / step + 0.5F : 0.0F;
-      bytes_[j * kEntries + c] = static_cast<std::uint8_t>(static_cast<int>(level <= kTop + 0.5F ? level : 0.0F));
+      levels[c] = static_cast<int>(level <= kTop + 0.5F ? level : 0.0F);
     }
+    for (std::size_t c = 0; c < kEntries; ++c) bytes_[j * kEntries + c] = static_cast<std::uint8_t>(levels[c]);
   }
   table_.scale = usable ? step : 0.0F;
   table_.base = static_cast<float>(base);
@@ -212,7 +240,9 @@ std::uint32_t ResidualProduct::Query::estimate(const ListBlock& block, float thr
   kernels_.lookup8_block(partial_.data(), {block.codes, kRows, codec_->code_bytes()}, codec_->shape().m, out);
   std::uint32_t nearer = 0;
   for (std::size_t i = 0; i < kRows; ++i) {
-    out[i] = list_.distance + (block.factors[i] + block.factors[kRows + i] * (out[i] + margin_));
+    const float add = from_bfloat16(block.factors[i]);
+    const float multiply = from_bfloat16(block.factors[kRows + i]);
+    out[i] = list_.distance + (add + multiply * (out[i] + margin_));
     nearer |= (out[i] < threshold ? 1U : 0U) << i;
   }
   return nearer;

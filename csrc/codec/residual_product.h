@@ -102,10 +102,11 @@ class ResidualProduct::Query {
 
   const ResidualProduct* codec_;
   PqKernels kernels_;
-  PackedScanKernels::Estimate estimate_;
+  PackedScanKernels::EstimateBf16 estimate_;
   std::vector<float> query_;
   std::vector<float> turned_;
   AlignedBuffer<float> partial_;       // (m, 2^nbits) products with the codebook
+  std::vector<float> least_;           // (m,) of each row of them
   AlignedBuffer<std::uint8_t> bytes_;  // (m, 16), the same in bytes, of 4 bits
   PackedScanKernels::Query table_{};
   float rounding_ = 0;  // the standard deviation of what bytes lose of a product

@@ -45,10 +45,6 @@ double middle_of(std::size_t bits) noexcept { return (std::exp2(static_cast<doub
 
 double spread_of(std::size_t padded) noexcept { return 1 / std::sqrt(static_cast<double>(padded - 1)); }
 
-bool finite(const ResidualFactors& factors) noexcept {
-  return std::isfinite(factors.add) && std::isfinite(factors.multiply);
-}
-
 }  // namespace
 
 ResidualSigns::ResidualSigns(const Params& params, std::vector<float> mean)
@@ -108,7 +104,7 @@ void ResidualSigns::Encoder::encode(const float* row, const float* centroid, con
   encode_signs(residual_.data(), n, 1, out.code);
   const ResidualSums sums = sign_sums(residual_.data(), centred_.data(), node_.data(), n);
   const ResidualFactors factors = residual_factors(sums, codec_.l2());
-  *out.factors = finite(factors) ? factors : unknown_row();
+  *out.factors = can_keep(factors) ? factors : unknown_row();
   if (codec_.extra_bytes() != 0) encode_extra(sums, out.extra);
 }
 
@@ -125,14 +121,14 @@ void ResidualSigns::Encoder::encode_extra(const ResidualSums& signs, std::uint8_
     const double cosine_squared = code.residual * code.residual / (code.norm_squared * signs.norm_squared);
     const double tangent = std::sqrt(std::max(1 - cosine_squared, 0.0) / cosine_squared);
     const double error = std::sqrt(signs.norm_squared) * tangent * spread_of(codec_.padded()) * kDeviations;
-    if (finite(factors)) full = {factors.add, factors.multiply, static_cast<float>((codec_.l2() ? 2 : 1) * error)};
+    if (can_keep(factors)) full = {factors.add, factors.multiply, static_cast<float>((codec_.l2() ? 2 : 1) * error)};
   }
   std::memcpy(out + codec_.extra_bytes() - sizeof full, &full, sizeof full);
 }
 
 ResidualSigns::Query::Query(const ResidualSigns& codec)
     : codec_(&codec),
-      estimate_(kernels().packed_scan.estimate),
+      estimate_(kernels().packed_scan.estimate_bf16),
       kernels_(kernels().code),
       centred_(codec.padded()),
       levels_(codec.padded()),

@@ -105,7 +105,7 @@ class ResidualSigns::Query {
 
  private:
   const ResidualSigns* codec_;
-  PackedScanKernels::Estimate estimate_;
+  PackedScanKernels::EstimateBf16 estimate_;
   CodeKernels kernels_;
   SignTable table_;
   std::vector<float> centred_;        // the rotated query less the mean

@@ -127,8 +127,12 @@ struct PackedScanKernels {
   // and returns a bit for each row below the threshold; a NaN is not.
   using Estimate = std::uint32_t (*)(const Query& query, const std::uint8_t* codes, const float* factors,
                                      const Bounds& bounds, float* out) noexcept;
+  // The same of factors in bfloat16.
+  using EstimateBf16 = std::uint32_t (*)(const Query& query, const std::uint8_t* codes, const std::uint16_t* factors,
+                                         const Bounds& bounds, float* out) noexcept;
 
   Estimate estimate;
+  EstimateBf16 estimate_bf16;
 };
 
 struct Kernels {

@@ -14,6 +14,7 @@ import pytest
 
 import vdb
 from vdb.storage import files
+from vdb.storage.sealed import seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,6 +216,24 @@ def test_a_damaged_snapshot_is_an_error_to_readers_and_published_again(path: Pat
     with vdb.connect(path) as db:
         assert len(db.table("t")) == 11
         db.check()
+
+
+def test_a_forged_manifest_deletes_nothing_outside_of_the_database(path: Path) -> None:
+    """What an old snapshot names is deleted with it: that may be nothing but files of the database."""
+    precious = path.parent / "precious.vec"
+    precious.write_bytes(b"mine")
+    with vdb.connect(path) as db:
+        db.publish()
+    (folder,) = (path / "snapshots" / found for found in snapshots(path))
+    line = (folder / "MANIFEST").read_bytes().partition(b"\n")[0]
+    fields = {**json.loads(line), "vectors": {"../../precious.vec": 4}}
+    (folder / "MANIFEST").write_bytes(seal(fields))
+    with vdb.connect(path) as db:
+        for key in (20, 21, 22):
+            add(db, key)
+            db.publish()
+        db.check()
+    assert precious.read_bytes() == b"mine"
 
 
 def test_an_older_catalog_than_what_was_published_is_metadata_lost(path: Path, tmp_path: Path) -> None:

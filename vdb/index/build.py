@@ -32,8 +32,9 @@ _Kind: TypeAlias = type[HNSW | ACORN | Flat | Range | Label | IVFPQ | IVFRaBitQ]
 SPECS: Final[tuple[_Kind, ...]] = (HNSW, ACORN, Flat, Range, Label, IVFPQ, IVFRaBitQ)
 _KINDS: Final = {kind.kind: kind for kind in SPECS}
 GRAPHS: Final = ("hnsw", "acorn")  # kinds of a graph over all rows, which any search may walk
-TUNED: Final = (*GRAPHS, *IVFS)  # kinds whose recall is measured, and that are repaired and renumbered
+TUNED: Final = (*GRAPHS, *IVFS)  # kinds that are repaired and renumbered
 OVER_ATTRIBUTES: Final = ("range", "label")  # kinds that go by an attribute too
+MEASURED: Final = (*TUNED, *OVER_ATTRIBUTES)
 
 _SAMPLE_ROWS: Final = 8192  # that show whether a projection is narrower than a byte a dimension
 _SAMPLE_VALUES: Final = 2**25  # at most, which is 128 MiB of float32: above 4,096 dimensions fewer rows have to do

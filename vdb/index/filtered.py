@@ -27,10 +27,10 @@ ADAPTIVE: Final = "adaptive"
 FILTERED_ARMS: Final = {"hnsw": ADAPTIVE, "acorn": "acorn"}  # how the graphs of each kind are walked under filters
 
 _SHARES: Final = (1 / 2, 1 / 8, 1 / 32, 1 / 128, 1 / 512)
-_LEAST_PASSING: Final = 768  # rows: fewer are scanned, whatever a walk would take
+LEAST_PASSING: Final = 768  # rows: fewer are scanned, whatever a walk would take
 _EFS: Final = (16, 64, 256, 1024)
 _ENOUGH: Final = 0.99  # of the ten nearest: further efforts are not asked for by default
-_WALK_TO_SCAN: Final = 4  # rows a scan reads in the time of a step of a filtered walk
+WALK_TO_SCAN: Final = 4  # rows a scan reads in the time of a step of a filtered walk
 _APART_SHARE: Final = 1 / 16  # of the rows that are left
 _APART_NEAREST: Final = 64  # one row in so many is kept out: the nearest ones
 _APART_QUERIES: Final = 16  # each has a filter of its own
@@ -53,6 +53,14 @@ class Walked(NamedTuple):
     tested: int
 
 
+class Group(NamedTuple):
+    """Queries, the rows they search, and their searches by effort."""
+
+    queries: StoredMatrix
+    rows: _core.RowSet
+    walk: Callable[[int], Walked]
+
+
 @dataclass(frozen=True)
 class Sample(ABC):
     """Queries to measure an index with: `allowed` are the rows with a distance below `limit`."""
@@ -71,6 +79,10 @@ class Sample(ABC):
     @abstractmethod
     def bound(self, queries: StoredMatrix, rows: _core.RowSet) -> Callable[[int], Walked]:
         """Searches of those queries among those rows, by their effort."""
+
+    def group(self, queries: StoredMatrix, rows: _core.RowSet) -> Group:
+        """The same with what they search."""
+        return Group(queries, rows, self.bound(queries, rows))
 
     @abstractmethod
     def scanned(self, steps: float, tests: float) -> float:
@@ -105,7 +117,7 @@ class GraphSample(Sample):
 
     def scanned(self, steps: float, tests: float) -> float:  # noqa: ARG002
         """By steps alone."""
-        return steps * _WALK_TO_SCAN
+        return steps * WALK_TO_SCAN
 
     def _seeds(self, queries: StoredMatrix, rows: _core.RowSet) -> Slots | None:
         if self.cells is None or self.arm != ADAPTIVE:
@@ -124,20 +136,50 @@ def measure_filtered(sample: Sample) -> tuple[FilteredWalks, ...]:
     measured = []
     for share in _SHARES:
         passing = round(share * len(slots))
-        if passing < _LEAST_PASSING:
+        if passing < LEAST_PASSING:
             break
         rows = _spread(slots, passing, sample.view.n, rng)
-        walks = _measure(sample, [(sample.queries, rows)], share, apart=False)
+        walks = measure_walks(sample, [sample.group(sample.queries, rows)], share)
         measured.append(walks)
         if sample.scanned(walks.steps[0], walks.tests[0]) >= passing:
             return tuple(measured)
     passing = round(_APART_SHARE * len(slots))
-    if passing >= _LEAST_PASSING:
+    if passing >= LEAST_PASSING:
         nearest = max(len(slots) // _APART_NEAREST, 1)
         rows = _spread(slots, passing, sample.view.n, rng)
-        groups = [(q[None], rows - _nearest(sample, q[None], nearest)) for q in sample.queries[:_APART_QUERIES]]
-        measured.append(_measure(sample, groups, _APART_SHARE, apart=True))
+        near = [(q[None], _nearest(sample, q[None], nearest)) for q in sample.queries[:_APART_QUERIES]]
+        groups = [sample.group(query, rows - close) for query, close in near]
+        measured.append(measure_walks(sample, groups, _APART_SHARE, apart=True))
     return tuple(measured)
+
+
+def measure_walks(sample: Sample, groups: Sequence[Group], share: float, *, apart: bool = False) -> FilteredWalks:
+    """Search for each group of queries among its own rows, a share of all, until that finds enough or takes too long.
+
+    As long as the scan of these rows, with growing effort.
+    """
+    view, queries = sample.view, sum(len(group.queries) for group in groups)
+    truths = [_core.scan(view, group.queries, KS[-1], group.rows, 0, sample.threads)[1] for group in groups]
+    efs: list[int] = []
+    recalls: list[list[float]] = []
+    steps: list[float] = []
+    tests: list[float] = []
+    for ef in sample.efs:
+        looked = tested = 0
+        reached = np.zeros(len(KS))
+        for group, truth in zip(groups, truths, strict=True):
+            walked = group.walk(ef)
+            looked += walked.looked
+            tested += walked.tested
+            reached += np.array(recalls_of(walked.found, truth)) * len(group.queries)
+        efs.append(ef)
+        recalls.append((reached / queries).tolist())
+        steps.append(looked / queries)
+        tests.append(tested / queries)
+        if recalls[-1][1] >= _ENOUGH or sample.scanned(steps[-1], tests[-1]) >= round(share * sample.allowed.count):
+            break
+    curves = tuple(tuple(min(row[i], 1.0) for row in recalls) for i in range(len(KS)))
+    return FilteredWalks(share, apart, tuple(efs), curves, tuple(steps), tuple(tests))
 
 
 def code_scan_recall(sample: GraphSample, truth: npt.NDArray[np.float32]) -> float:
@@ -164,32 +206,3 @@ def _spread(slots: Slots, passing: int, n: int, rng: np.random.Generator) -> _co
 def _nearest(sample: Sample, query: StoredMatrix, count: int) -> _core.RowSet:
     slots, _, _ = _core.scan(sample.view, query, count, sample.allowed, 0, sample.threads)
     return _core.RowSet.from_slots(slots[0][slots[0] != _core.ABSENT_SLOT], sample.view.n)
-
-
-def _measure(
-    sample: Sample, groups: list[tuple[StoredMatrix, _core.RowSet]], share: float, *, apart: bool
-) -> FilteredWalks:
-    """Search for each group of queries among its own rows, with growing effort."""
-    view, queries = sample.view, sum(len(group) for group, _ in groups)
-    truths = [_core.scan(view, group, KS[-1], rows, 0, sample.threads)[1] for group, rows in groups]
-    walks = [sample.bound(group, rows) for group, rows in groups]
-    efs: list[int] = []
-    recalls: list[list[float]] = []
-    steps: list[float] = []
-    tests: list[float] = []
-    for ef in sample.efs:
-        looked = tested = 0
-        reached = np.zeros(len(KS))
-        for (group, _), truth, walk in zip(groups, truths, walks, strict=True):
-            walked = walk(ef)
-            looked += walked.looked
-            tested += walked.tested
-            reached += np.array(recalls_of(walked.found, truth)) * len(group)
-        efs.append(ef)
-        recalls.append((reached / queries).tolist())
-        steps.append(looked / queries)
-        tests.append(tested / queries)
-        if recalls[-1][1] >= _ENOUGH or sample.scanned(steps[-1], tests[-1]) >= round(share * sample.allowed.count):
-            break
-    curves = tuple(tuple(min(row[i], 1.0) for row in recalls) for i in range(len(KS)))
-    return FilteredWalks(share, apart, tuple(efs), curves, tuple(steps), tuple(tests))

@@ -19,7 +19,7 @@ AUTO: Final = "auto"
 _NBITS: Final = (4, 8)  # of a sub-quantiser: read in registers, read from tables
 _MOST_OPQ: Final = 1024  # dimensions whose rotation is trained
 
-_NLIST: Final = Option(1, 0, 65_535, "lists the rows are put into; by default some for each root of the rows")
+_NLIST: Final = Option(1, 0, 65_535, "lists the rows are put into; by default 1.6 for each root of the rows")
 _M: Final = Option(1, 0, 65_535, "sub-quantisers; by default one for four dimensions of 4 bits or eight of 8")
 _BITS: Final = Option(1, 1, 8, "of a dimension; more rank better and are read for longer")
 _SEED: Final = Option(0, 42, 2**63 - 1, "of the samples and centroids; the same seed and commits give the same lists")
@@ -37,7 +37,8 @@ class IVFPQ:
     Parameters
     ----------
     nlist : int or "auto"
-        1 to 65,535 and at most the rows there are: lists; by default some for each root of the rows.
+        1 to 65,535 and at most the rows there are: lists; by default 1.6 times the square root of the rows, at
+        most one for 32 rows.
     m : int or "auto"
         1 to the dimension: sub-quantisers. A dimension that is no multiple of it is padded. By default one for four
         dimensions with 4 bits, for eight with 8.
@@ -116,7 +117,8 @@ class IVFRaBitQ:
     Parameters
     ----------
     nlist : int or "auto"
-        1 to 65,535 and at most the rows there are: lists; by default some for each root of the rows.
+        1 to 65,535 and at most the rows there are: lists; by default 1.6 times the square root of the rows, at
+        most one for 32 rows.
     bits : int
         1 to 8 for a dimension.
     metric : {"l2", "cosine", "ip"} or None

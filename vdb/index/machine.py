@@ -1,7 +1,8 @@
 """What a machine takes for the pieces of a search, measured on the graph and the vectors they are needed for.
 
 Counts come from curves and repeat everywhere; these are the times they are multiplied with. Measured once for a graph
-in a process, in some 20 ms, the least of a few repetitions: so a busy machine changes them little.
+in a process, in some 20 ms, the least of a few repetitions: so a busy machine changes them little. Each repetition has
+queries and rows of its own, as searches have: those of the one before wait in a cache.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ DENSITIES: Final = (1.0, 1 / 8, 1 / 128)
 _LOG_DENSITIES: Final = tuple(math.log(density) for density in DENSITIES)
 
 _REPEATS: Final = 3
+TURNS: Final = _REPEATS + 1  # the first one warms up the code
 _SCANNED: Final = 8192  # rows of a timed scan
-_QUERIES: Final = 8
+_QUERIES: Final = 8  # of each repetition
 _K: Final = 10
 _EF: Final = 64
 _WALKED: Final = (1 / 2, 1 / 16)  # shares of the filters of timed walks
@@ -138,15 +140,20 @@ def timed_rows(view: _core.VectorView, graph: _core.Hnsw, data: StoredMatrix, al
 
 
 def timed_queries(data: StoredMatrix, slots: Slots) -> StoredMatrix:
-    """Some of the rows in `slots` of the values of a view."""
-    return np.ascontiguousarray(data[np.random.default_rng(_SEED).choice(slots, _QUERIES)])
+    """Some of the rows in `slots` of the values of a view, for every repetition."""
+    return np.ascontiguousarray(data[np.random.default_rng(_SEED).choice(slots, TURNS * _QUERIES)])
+
+
+def queries_of(queries: StoredMatrix, turn: int) -> StoredMatrix:
+    """Those of one repetition."""
+    return queries[turn * _QUERIES : (turn + 1) * _QUERIES]
 
 
 def measured(timed: Timed, guess: Machine) -> Machine:
     """Time scans and walks; what is far from `guess` is pulled towards it."""
     view, graph, query = timed.view, timed.graph, timed.queries[:1]
-    call = least_time(lambda: _core.scan(view, query, 1, None, view.n - 1))
-    code_call = least_time(lambda: graph.scan(view, query, 1, None, view.n - 1))
+    call = least_time(lambda _: _core.scan(view, query, 1, None, view.n - 1))
+    code_call = least_time(lambda _: graph.scan(view, query, 1, None, view.n - 1))
     vectors = tuple(_row_time(timed, _core.scan, density, call) for density in DENSITIES)
     codes = tuple(_row_time(timed, graph.scan, density, code_call) for density in DENSITIES)
     step, _, _ = _walk_time(timed, 1.0)
@@ -169,48 +176,58 @@ def _filtered_times(timed: Timed) -> tuple[float, float]:
 def _row_time(
     timed: Timed, scan: Callable[..., tuple[object, object, _core.SearchStats]], density: float, call: float
 ) -> float:
-    view = timed.view
-    begin = max(0, view.n - round(_SCANNED / density))
-    rows = _some(timed, density)
-    scanned = _core.RowSet.from_range(begin, view.n, view.n)
-    count = scanned.count if rows is None else (rows & scanned).count
-    took = least_time(lambda: scan(view, timed.queries[:1], _K, rows, begin))
-    return max(took - call, 0.0) / max(count, 1)
+    view, query = timed.view, timed.queries[:1]
+    span = round(_SCANNED / density)
+    turns = [_window(view.n, turn, span) for turn in range(TURNS)]
+    if density < 1.0 or len(timed.slots) < view.n:
+        turns = [rows & _some(timed, density, turn) for turn, rows in enumerate(turns)]
+    took = least_time(lambda turn: scan(view, query, _K, turns[turn]))
+    return max(took - call, 0.0) / max(turns[0].count, 1)
+
+
+def _window(n: int, turn: int, span: int) -> _core.RowSet:
+    """So many slots, others in each repetition where there are enough."""
+    begin = max(n - (turn + 1) * span, 0)
+    return _core.RowSet.from_range(begin, min(begin + span, n), n)
 
 
 def _walk_time(timed: Timed, share: float) -> tuple[float, float, float]:
     """Nanoseconds for each row looked at, and how many of those and of tests of the filter there were."""
-    rows = _some(timed, share)
-    walked = 0.0, 0.0
+    rows = None if share >= 1.0 and len(timed.slots) == timed.view.n else _some(timed, share)
+    arm = "plain" if share >= 1.0 else ADAPTIVE
+    looked, tests = [0.0] * TURNS, [0.0] * TURNS
 
-    def walk() -> None:
-        nonlocal walked
-        arm = "plain" if share >= 1.0 else ADAPTIVE
-        _, _, stats = timed.graph.search(timed.view, timed.queries, _K, _EF, rows, arm=arm)
-        walked = float(stats.estimates + stats.distances), float(stats.tests)
+    def walk(turn: int) -> None:
+        queries = queries_of(timed.queries, turn)
+        _, _, stats = timed.graph.search(timed.view, queries, _K, _EF, rows, arm=arm)
+        looked[turn], tests[turn] = max(float(stats.estimates + stats.distances), 1.0), float(stats.tests)
 
-    took = least_time(walk)
-    steps, tests = walked
-    return took / max(steps, 1.0), steps, tests
-
-
-def _some(timed: Timed, share: float) -> _core.RowSet | None:
-    """About so many of the rows; None for every slot."""
-    if share >= 1.0:
-        return None if len(timed.slots) == timed.view.n else _core.RowSet.from_slots(timed.slots, timed.view.n)
-    passing = np.random.default_rng(_SEED).choice(timed.slots, max(round(share * len(timed.slots)), 1))
-    return _core.RowSet.from_slots(passing, timed.view.n)
+    times = times_of(walk)
+    turn = min(range(1, TURNS), key=lambda turn: times[turn] / looked[turn])
+    return times[turn] / looked[turn], looked[turn], tests[turn]
 
 
-def least_time(run: Callable[[], object]) -> float:
-    """Nanoseconds of the fastest of some runs; the first one warms the caches up."""
-    run()
+def _some(timed: Timed, share: float, turn: int = 0) -> _core.RowSet:
+    """About so many of the rows, others in each repetition."""
+    slots = timed.slots
+    if share < 1.0:
+        slots = np.random.default_rng(_SEED + turn).choice(slots, max(round(share * len(slots)), 1))
+    return _core.RowSet.from_slots(slots, timed.view.n)
+
+
+def least_time(run: Callable[[int], object]) -> float:
+    """Nanoseconds of the fastest repetition but the first; `run` is given their numbers."""
+    return float(min(times_of(run)[1:]))
+
+
+def times_of(run: Callable[[int], object]) -> list[int]:
+    """Nanoseconds of all repetitions."""
     times = []
-    for _ in range(_REPEATS):
+    for turn in range(TURNS):
         began = time.perf_counter_ns()
-        run()
+        run(turn)
         times.append(time.perf_counter_ns() - began)
-    return float(min(times))
+    return times
 
 
 def trusted(found: float, guess: float) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 
 from vdb import _core
 from vdb.errors import InvalidState, MetricError, NotFound, VdbError
-from vdb.index.build import TUNED, can_move, make, renumbered, settled
+from vdb.index.build import MEASURED, can_move, make, renumbered, settled
 from vdb.index.cells import current_cells, follow_cells, moved_cells
 from vdb.index.filtered import FILTERED_ARMS
 from vdb.index.info import IndexInfo, describe
@@ -248,6 +248,7 @@ class IndexManager:
                 follow_cells(slot, record, state, self._threads)
                 if isinstance(built, _core.Hnsw | _core.Ivf) and metric is not None:
                     self._repair(slot, metric, record, state)
+                if built is not None:
                     self.recall_curve(state, record)
 
     def recall_curve(self, state: TableState, record: IndexRecord) -> RecallCurve | None:
@@ -259,7 +260,7 @@ class IndexManager:
         if newest is not None and newest.id == state.id and record.name in newest.indexes:
             state = newest
         curve, live = self.known_curve(state, record), state.live.count
-        if record.kind not in TUNED or live < LEAST_ROWS:
+        if record.kind not in MEASURED or live < LEAST_ROWS:
             return None
         slot = self._slot(state, record)
         if curve is not None and not curve.is_stale(state.next_slot, live) and not trained_since(slot.built, curve):
@@ -331,9 +332,9 @@ class IndexManager:
         vectors = Vectors(state, record.column, metric, self._threads)
         if isinstance(built, _core.Ivf):
             return measure_probes(vectors, built, refine=bool(record.params.get("refine", True)))
-        if not isinstance(built, _core.Hnsw):
-            return None
-        return measure_curve(vectors, built, FILTERED_ARMS[record.kind], lambda: self.cells(state, record))
+        if isinstance(built, _core.Hnsw):
+            return measure_curve(vectors, built, FILTERED_ARMS[record.kind], lambda: self.cells(state, record))
+        return None if isinstance(built, _core.Codes) else self._sources.measured(built, vectors, record)
 
     def _committed(self, state: TableState) -> TableState:
         """The newest committed state with the slots of `state`.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from vdb import _core
-from vdb.index.machine import MACHINES, guessed, least_time, trusted
+from vdb.index.machine import MACHINES, TURNS, guessed, queries_of, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ _LISTS: Final = 16  # one in so many is read by the longer of two searches
 _POOL: Final = 32  # rows measured for each one of an answer by the third
 _REGISTERS: Final = 4  # bits of a sub-quantiser that is looked up in registers
 _FILTERED: Final = 2  # one slot in so many is allowed in the fourth
-_TEST: Final = 1.0  # nanoseconds more for a code under a filter, where nothing was measured
+_TEST: Final = 0.7  # nanoseconds of a slot looked up in a filter, where nothing was measured
 
 
 class Pace(NamedTuple):
@@ -32,7 +33,7 @@ class Pace(NamedTuple):
     code, vector : float
         Of a code read, and of a row measured on its vector.
     tested : float
-        Of a code read under a filter, whether its row passes or not.
+        Of a slot looked up in a filter, whether its row passes or not.
     """
 
     call: float
@@ -57,7 +58,7 @@ def guessed_pace(view: _core.VectorView, ivf: _core.Ivf) -> Pace:
     machine = guessed(view.row_bytes, None)
     by_table = ivf.nbits > _REGISTERS
     code = 1.0 + ivf.record_bytes / (2 if by_table else 30)
-    return Pace(machine.call + ivf.nlist * view.dim / 40, code, machine.vectors[-1], code + _TEST)
+    return Pace(machine.call + ivf.nlist * view.dim / 40, code, machine.vectors[-1], _TEST)
 
 
 def pace_of(view: _core.VectorView, ivf: _core.Ivf, queries: Callable[[], StoredMatrix]) -> Pace:
@@ -67,19 +68,27 @@ def pace_of(view: _core.VectorView, ivf: _core.Ivf, queries: Callable[[], Stored
 
 
 def measured_pace(timed: Timed, guess: Pace) -> Pace:
-    """Time four searches that differ in one thing each; what is far from `guess` is pulled towards it.
+    """Time four searches that differ in one thing each, a few times; what is far from `guess` is pulled towards it.
 
-    A row is never taken to be measured sooner than guessed: those of the timed queries wait in a cache by then.
+    Each time is of queries of its own, and what is usual among them counts.
     """
+    paces = [_measured(timed, guess, turn) for turn in range(TURNS)]
+    return Pace(*(float(np.median(times)) for times in zip(*paces[1:], strict=True)))
+
+
+def _measured(timed: Timed, guess: Pace, turn: int) -> Pace:
+    """A row is never taken to be measured sooner than guessed: those of the timed queries wait in a cache by then."""
+    queries = queries_of(timed.queries, turn)
     nprobe = max(timed.ivf.nlist // _LISTS, 2)
-    short, long, wide = (_searched(timed, *how) for how in ((1, _K), (nprobe, _K), (nprobe, _POOL * _K)))
+    short, long, wide = (_searched(timed, queries, *how) for how in ((1, _K), (nprobe, _K), (nprobe, _POOL * _K)))
     some = _core.RowSet.from_slots(np.arange(0, timed.view.n, _FILTERED, dtype=np.uint32), timed.view.n)
-    sparse = _searched(timed, nprobe, _K, some)
+    sparse = _searched(timed, queries, nprobe, _K, some)
     code = (long.took - short.took) / max(long.estimates - short.estimates, 1.0)
     vector = (wide.took - long.took) / max(wide.distances - long.distances, 1.0)
     code, vector = trusted(code, guess.code), trusted(vector, guess.vector)
     call = trusted(short.took - short.estimates * code - short.distances * vector, guess.call)
-    tested = (sparse.took - call - sparse.distances * vector) / max(_FILTERED * sparse.estimates, 1.0)
+    slots = max(_FILTERED * sparse.estimates, 1.0)
+    tested = (sparse.took - call - sparse.distances * vector) / slots - code
     return Pace(call, code, max(vector, guess.vector), trusted(tested, guess.tested))
 
 
@@ -91,11 +100,10 @@ class _Took(NamedTuple):
     distances: float
 
 
-def _searched(timed: Timed, nprobe: int, pool: int, allowed: _core.RowSet | None = None) -> _Took:
-    done: list[_core.SearchStats] = []
-
-    def search() -> None:
-        done.append(timed.ivf.search(timed.view, timed.queries, _K, nprobe, allowed, pool)[2])
-
-    took, count = least_time(search), len(timed.queries)
-    return _Took(took / count, done[-1].estimates / count, done[-1].distances / count)
+def _searched(
+    timed: Timed, queries: StoredMatrix, nprobe: int, pool: int, allowed: _core.RowSet | None = None
+) -> _Took:
+    began = time.perf_counter_ns()
+    stats = timed.ivf.search(timed.view, queries, _K, nprobe, allowed, pool)[2]
+    took, count = time.perf_counter_ns() - began, len(queries)
+    return _Took(took / count, stats.estimates / count, stats.distances / count)

@@ -12,6 +12,7 @@ from vdb.attributes.column import NOTHING, Since
 from vdb.attributes.keeper import Outdated
 from vdb.index.build import OVER_ATTRIBUTES
 from vdb.index.label_spec import Label
+from vdb.index.overlay_curves import measure_overlays
 from vdb.index.place import Superseded
 from vdb.index.view import measurable, vector_view
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from vdb.attributes.column import ColumnIndex
     from vdb.attributes.keeper import Attributes
     from vdb.index.build import Built
+    from vdb.index.measure import Vectors
+    from vdb.index.recall import RecallCurve
     from vdb.index.spec import Spec
     from vdb.metrics.custom import AnyMetric
     from vdb.storage.state import IndexRecord, TableState
@@ -122,6 +125,13 @@ class Sources:
             self._extend_overlays(built, _Goal(metric, record, state), None, in_slices=True)
         else:
             self.extend(built, metric, record, state)
+
+    def measured(
+        self, built: _core.RangeGraph | _core.LabelGraph, vectors: Vectors, record: IndexRecord
+    ) -> RecallCurve | None:
+        """The curve of an index over an attribute; None where there are few rows."""
+        column = self._column(vectors.state, str(record.params["attribute"]))
+        return measure_overlays(built, vectors, column, self.walk_codes(vectors.state, record))
 
     def walk_codes(self, state: TableState, record: IndexRecord) -> _core.Hnsw | None:
         """The graph of the same column and metric whose codes walks of this index read, None where there is none."""

@@ -18,11 +18,11 @@ from vdb.query.methods.model import Graph
 from vdb.query.methods.overlays import LabelWalk, Overlay, RangeWalk
 from vdb.query.methods.scans import CodeScan, Scan, why_no_codes
 from vdb.query.methods.walks import AcornWalk, GraphWalk, PostWalk, TwoHopWalk
+from vdb.query.planner import Planner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vdb import _core
     from vdb.index.machine import Machine, Timed
     from vdb.index.manager import IndexManager
     from vdb.query.methods.method import Method
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 class Bound(NamedTuple):
-    """Methods, and whether they stay the same while the table does: no curve or code is still to come."""
+    """What decides among the methods, and whether they stay while the table does: no curve or code is to come."""
 
-    methods: Methods
+    planner: Planner
     lasting: bool
 
 
@@ -76,14 +76,11 @@ def bind(target: Target, question: Question, indexes: IndexManager, filtered: bo
             probe, stays = _of_lists(target, record, indexes, question, unusable)
             methods.append(probe)
             lasting = lasting and stays
-        elif record.kind in OVER_ATTRIBUTES and question.strategy in ("auto", record.kind):
-            near = next((g for g in graphs if g.has_codes), graphs[0] if graphs else None)
-            at_hand = indexes.overlays(target.state, record) if record.kind == "label" and not unusable else None
-            labels = None if at_hand is None else at_hand[0]
-            lasting = lasting and (labels is not None or record.kind != "label")
-            if not unusable:
-                methods.append(_of_overlay(target, record, near, question, labels))
-    return Bound(Methods.of(methods), lasting and all(g.lasting for g in graphs))
+        elif record.kind in OVER_ATTRIBUTES and not unusable and (filtered or question.strategy == record.kind):
+            walk, stays = _of_overlay(target, record, graphs, question, indexes)
+            methods.append(walk)
+            lasting = lasting and stays
+    return Bound(Planner(Methods.of(methods)), lasting and all(g.lasting for g in graphs))
 
 
 def _served(target: Target, record: IndexRecord, indexes: IndexManager, needed: bool) -> _Served:
@@ -171,14 +168,24 @@ def _of_lists(
 
 
 def _of_overlay(
-    target: Target, record: IndexRecord, near: _Served | None, question: Question, labels: _core.LabelGraph | None
-) -> Method:
-    """The walk of a range index or of the overlays of values, beside the graph whose codes and curve it goes by."""
+    target: Target, record: IndexRecord, graphs: list[_Served], question: Question, indexes: IndexManager
+) -> tuple[Method, bool]:
+    """The walk of a range index or of the overlays of values, and whether it stays as it is.
+
+    It reads the codes of a graph over all rows, whose curve serves where it has none of its own.
+    """
     M = int(record.params["M"])
-    codes = near.record.name if near is not None and near.has_codes else None
-    overlay = Overlay(record.name, str(record.params["attribute"]), M, codes)
-    graph = Graph(M, target.rows) if near is None else near.graph
+    near = next((g for g in graphs if g.has_codes), graphs[0] if graphs else None)
     machine = guessed(target.view.row_bytes, None) if near is None else near.machine
+    graph, lasting = (Graph(M, target.rows), True) if near is None else (near.graph, near.lasting)
+    curve = indexes.recall_curve(target.state, record) if target.rows >= LEAST_ROWS else None
+    if curve is not None:
+        graph = Graph(M, target.rows, curve)
+        lasting = not curve.is_stale(target.state.next_slot, target.state.live.count)
+    codes = near.record.name if near is not None and near.has_codes else None
+    overlay = Overlay(record.name, str(record.params["attribute"]), M, codes, curve is not None)
     if record.kind == "range":
-        return RangeWalk(overlay, graph, machine, question)
-    return LabelWalk(overlay, graph, machine, question, None if labels is None else labels.has)
+        return RangeWalk(overlay, graph, machine, question), lasting
+    at_hand = indexes.overlays(target.state, record)
+    count = None if at_hand is None else at_hand[0].count
+    return LabelWalk(overlay, graph, machine, question, count), lasting and count is not None

@@ -15,6 +15,7 @@ from vdb.query.condition import (
     Given,
     Has,
     Is,
+    Junction,
     Lifted,
     Named,
     Negation,
@@ -67,7 +68,10 @@ _NUMBERS: Final = ("INT", "FLOAT", "DOUBLE", "DECIMAL")  # what the names of the
 
 def condition_of(root: Node, schema: TableSchema, holes: Holes | None = None) -> Condition:
     """What a confined tree over the columns of a table asks; constants in `holes` become Lifted."""
-    return _Compiler(schema, holes or {}).condition(root)
+    found = _Compiler(schema, holes or {}).condition(root)
+    if isinstance(found, Other) or (isinstance(found, Junction) and found.is_and):
+        return found
+    return junction((found,), True, Tree(root))  # one that knows its parts
 
 
 class _Compiler:

@@ -6,7 +6,7 @@ Each is TRUE, FALSE or NULL for a row. What no index knows is an `Other`, the sy
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from vdb.query.syntax import Node
 
 Sign: TypeAlias = Literal["=", "<", "<=", ">", ">="]
+
+_INVERSE: Final[dict[Sign, Sign]] = {"<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +135,43 @@ class Negation:
     condition: Condition
 
 
+class Parts(NamedTuple):
+    """What has to hold, all of it, by how it is found; conditions with the truth they have to have.
+
+    Attributes
+    ----------
+    spans : tuple
+        Columns and what they are compared with: a span of values each.
+    others : tuple
+        What other conditions indexes are asked for.
+    asked : tuple
+        What DuckDB is needed for.
+    """
+
+    spans: tuple[tuple[str, tuple[tuple[Sign, Value], ...]], ...]
+    others: tuple[tuple[Condition, bool], ...]
+    asked: tuple[tuple[Condition, bool], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Junction:
-    """AND of conditions, or OR of them; `asks` and `can_fail` say whether there are such Others among them.
+    """AND of conditions, or OR of them.
 
-    `parts` are the same conditions without Negations and Junctions of this kind, each with the truth it has to have.
+    Attributes
+    ----------
+    parts : tuple
+        The same conditions without Negations and Junctions of this kind, each with the truth it has to have.
+    all_of : Parts
+        What all has to hold for an AND to be TRUE, and for an OR to be FALSE.
+    asks, can_fail : bool
+        Whether there are such Others among them.
     """
 
     conditions: tuple[Condition, ...]
     is_and: bool
     tree: Tree
     parts: tuple[tuple[Condition, bool], ...]
+    all_of: Parts
     asks: bool
     can_fail: bool
 
@@ -197,7 +225,35 @@ def junction(conditions: tuple[Condition, ...], is_and: bool, tree: Tree) -> Jun
             parts += [(inner, truth == wanted) for inner, truth in part.parts]
         else:
             parts.append((part, wanted))
-    return Junction(conditions, is_and, tree, tuple(parts), any(map(asks, conditions)), any(map(can_fail, conditions)))
+    all_of = _parts_of([(part, wanted == is_and) for part, wanted in parts])
+    failing = any(map(can_fail, conditions))
+    return Junction(conditions, is_and, tree, tuple(parts), all_of, len(all_of.asked) > 0, failing)
+
+
+def parts_of(condition: Condition, truth: bool) -> Parts:
+    """What has to hold for a condition to be TRUE, or FALSE."""
+    condition, truth = bare(condition, truth)
+    if isinstance(condition, Junction) and condition.is_and == truth:
+        return condition.all_of
+    return _parts_of([(condition, truth)])
+
+
+def _parts_of(parts: list[tuple[Condition, bool]]) -> Parts:
+    spans: dict[str, list[tuple[Sign, Value]]] = {}
+    others = []
+    for part, wanted in parts:
+        sign = None
+        if isinstance(part, Compare):
+            sign = part.sign if wanted else _INVERSE.get(part.sign)
+        if isinstance(part, Compare) and sign is not None:
+            spans.setdefault(part.column, []).append((sign, part.value))
+        else:
+            others.append((part, wanted))
+    return Parts(
+        tuple((column, tuple(compared)) for column, compared in spans.items()),
+        tuple(pair for pair in others if not asks(pair[0])),
+        tuple(pair for pair in others if asks(pair[0])),
+    )
 
 
 def bare(condition: Condition, truth: bool) -> tuple[Condition, bool]:

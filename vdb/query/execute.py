@@ -16,7 +16,6 @@ from vdb.query.candidates import bind
 from vdb.query.explain import Explanation
 from vdb.query.nearest import Search, settle
 from vdb.query.plan import Actuals, Question, Situation
-from vdb.query.planner import make_plan, quoted, wants_density
 from vdb.query.resolve import BY_DUCKDB, Resolved
 from vdb.query.result import Hits, Neighbors, RowSource
 from vdb.query.target import Chosen, OpenIndexes, Target
@@ -178,17 +177,17 @@ class Executor:
         question = Question(request.k, request.ef_search, request.recall, request.strategy, request.nprobe)
         if (known := chosen.plans.get(question)) is not None:
             return known, None
-        methods, lasting = self._bound(target, question, chosen is not target.everything)
+        planner, lasting = self._bound(target, question, chosen is not target.everything)
         seen = Situation(
             question, target.rows, chosen.count, target.state.next_slot, None, chosen.ranges, chosen.labels
         )
-        quote = quoted(seen, methods)
+        plan, walk = planner.decide(seen)
         seeds = None
-        if (walk := wants_density(seen, methods, quote)) is not None:
+        if walk is not None:
             near = self._near(target, chosen, walk, request)
             if near is not None:
-                seeds, seen = near.seeds, seen._replace(density=float(near.density.mean()))
-        plan = make_plan(seen, methods, quote)
+                seeds = near.seeds
+                plan, _ = planner.decide(seen._replace(density=near.mean_density))
         if seeds is None and lasting and len(chosen.plans) < _KEPT:
             chosen.plans[question] = plan
         return plan, seeds

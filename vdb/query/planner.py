@@ -7,6 +7,7 @@ as long as the scan would goes over to it, and the worst case is twice the bette
 from __future__ import annotations
 
 import math
+from math import ldexp
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vdb.errors import InvalidArgument
@@ -22,6 +23,13 @@ _EXACT_WORTH: Final = 1.05
 # better one (ski rental), a part at less, and is used where the cost of the walk is little more than a guess.
 _BUDGET: Final = 1.0
 _GUESS_BUDGET: Final = 0.3
+# Of what a walk was expected to cost itself: one that has taken so much is not the walk that was chosen.
+_SURPRISE: Final = 4.0
+
+_LEADING_BITS: Final = 6  # that decide, of a count
+_DENSITY_BITS: Final = 20
+_DENSITY_UNIT: Final = 1 << _DENSITY_BITS
+_DECISIONS: Final = 4096  # kept
 
 _REMEDIES: Final = {
     "graph": "create_index(column, HNSW(metric=...)) for this metric",
@@ -39,59 +47,71 @@ _MISSING: Final = {
 }
 
 
-class Quote(NamedTuple):
-    """The cheapest of the methods that do not go by what lies near the query, and their nanoseconds.
+class Decision(NamedTuple):
+    """A plan, and the walk that seeds and the density of matching rows near the query are worth finding for first.
 
-    `finish` is the cheapest scan, `exact` the cheapest that finds the true neighbours, `best` the cheapest of all.
+    `near` is None where they are not; else a second decision knows the density.
     """
 
-    finish: Method
-    finish_cost: float
-    exact: Method
-    exact_cost: float
-    best: Method
-    best_cost: float
+    plan: Plan
+    near: Method | None
 
 
-def quoted(seen: Situation, methods: Methods) -> Quote:
-    """Price what needs no density; `methods` hold at least one exact scan."""
-    exact = finish = methods.scans[0]
-    exact_cost = finish_cost = math.inf
-    for scan in methods.scans:
-        cost = scan.cost(seen)
-        if cost < finish_cost:
-            finish, finish_cost = scan, cost
-        if scan.exact and cost < exact_cost:
-            exact, exact_cost = scan, cost
-    best, best_cost = finish, finish_cost
-    for walk in methods.others:
-        cost = walk.cost(seen)
-        if cost < best_cost:
-            best, best_cost = walk, cost
-    return Quote(finish, finish_cost, exact, exact_cost, best, best_cost)
+class Planner:
+    """Decides for one question how to search, and keeps what it decided.
+
+    Numbers of rows that round up to the same six bits are decided alike, as for the most of them: the price of a plan
+    moves by some 3 % at most. So a decision depends on nothing that was asked before.
+    """
+
+    def __init__(self, methods: Methods) -> None:
+        """`methods` hold at least one exact scan."""
+        self.methods = methods
+        self._decided: dict[tuple[object, ...], Decision] = {}
+
+    def decide(self, seen: Situation) -> Decision:
+        """InvalidArgument where a forced strategy cannot run."""
+        rows, density, ranges, labels = seen.matching, seen.density, seen.ranges, seen.labels
+        if 2 * seen.k <= rows < seen.rows:  # else k or every row is a limit of its own
+            rows = min(_rounded(rows), seen.rows - 1)
+        if density is not None:
+            density = ldexp(_rounded(int(density * _DENSITY_UNIT)), -_DENSITY_BITS)
+        if ranges:
+            ranges = tuple(term.like(_rounded(term.rows)) for term in ranges)
+        if labels:
+            labels = tuple(term.like(_rounded(term.rows)) for term in labels)
+        key = rows, density, ranges, labels
+        known = self._decided.get(key)
+        if known is None:
+            alike = seen._replace(matching=rows, density=density, ranges=ranges, labels=labels)
+            known = Decision(make_plan(alike, self.methods), wants_density(alike, self.methods))
+            if len(self._decided) >= _DECISIONS:
+                self._decided.clear()
+            self._decided[key] = known
+        method, effort, finish, _, methods = known.plan
+        return Decision(Plan(method, effort, finish, seen, methods), known.near)
 
 
-def wants_density(seen: Situation, methods: Methods, quote: Quote) -> Method | None:
+def wants_density(seen: Situation, methods: Methods) -> Method | None:
     """The walk that seeds and the density of matching rows near the query are worth finding for; None where none is.
 
-    That is a forced one, or one that would be chosen if every row near the query matched.
+    That is a forced one, or one that would be chosen if every row near the query matched, and save what looking costs.
     """
     strategy = seen.question.strategy
-    if not seen.is_sparse or not methods.near:
+    if seen.density is not None or not seen.is_sparse or not methods.near:
         return None
     if strategy != "auto":
         return next((walk for walk in methods.near if walk.strategy == strategy), None)
     first = methods.near[0]
-    return first if first.least < quote.best_cost else None
+    return first if first.least + first.looking < _quoted(seen, methods).best_cost else None
 
 
-def make_plan(seen: Situation, methods: Methods, quote: Quote | None = None) -> Plan:
+def make_plan(seen: Situation, methods: Methods) -> Plan:
     """Choose the cheapest method, or what the caller forced.
 
-    `quote` is `quoted(seen, methods)` with or without a density, where the caller has it. InvalidArgument where a
-    forced strategy cannot run: it never switches silently.
+    InvalidArgument where a forced strategy cannot run: it never switches silently.
     """
-    finish, finish_cost, exact, exact_cost, best, best_cost = quote or quoted(seen, methods)
+    finish, finish_cost, exact, exact_cost, best, best_cost = _quoted(seen, methods)
     if seen.question.strategy != "auto":
         forced = _forced(seen, methods)
         return Plan(forced, forced.effort(seen), finish, seen, methods)
@@ -107,8 +127,47 @@ def make_plan(seen: Situation, methods: Methods, quote: Quote | None = None) -> 
     effort = best.effort(seen)
     if not best.is_scan and seen.matching < seen.rows:
         part = _GUESS_BUDGET if best.is_guess(seen) else _BUDGET
-        effort = effort._replace(budget=best.steps_within(part * finish_cost, seen))
+        most = min(part * finish_cost, _SURPRISE * best_cost)
+        effort = effort._replace(budget=best.steps_within(most, seen))
     return Plan(best, effort, finish, seen, methods)
+
+
+class _Quote(NamedTuple):
+    """The cheapest of the methods that do not go by what lies near the query, and their nanoseconds.
+
+    `finish` is the cheapest scan, `exact` the cheapest that finds the true neighbours, `best` the cheapest of all.
+    """
+
+    finish: Method
+    finish_cost: float
+    exact: Method
+    exact_cost: float
+    best: Method
+    best_cost: float
+
+
+def _quoted(seen: Situation, methods: Methods) -> _Quote:
+    """Price what needs no density."""
+    exact = finish = methods.scans[0]
+    exact_cost = finish_cost = math.inf
+    for scan in methods.scans:
+        cost = scan.cost(seen)
+        if cost < finish_cost:
+            finish, finish_cost = scan, cost
+        if scan.exact and cost < exact_cost:
+            exact, exact_cost = scan, cost
+    best, best_cost = finish, finish_cost
+    for walk in methods.others:
+        cost = walk.cost(seen)
+        if cost < best_cost:
+            best, best_cost = walk, cost
+    return _Quote(finish, finish_cost, exact, exact_cost, best, best_cost)
+
+
+def _rounded(count: int) -> int:
+    """A count rounded up to so many bits."""
+    shift = count.bit_length() - _LEADING_BITS
+    return count if shift <= 0 else -(-count >> shift) << shift
 
 
 def _forced(seen: Situation, methods: Methods) -> Method:

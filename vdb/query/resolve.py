@@ -12,7 +12,7 @@ from vdb._core import RowSet
 from vdb.attributes.keeper import Outdated, Unreadable
 from vdb.query.answers import Answer, Answers, key_of
 from vdb.query.ask import Asked, Moved
-from vdb.query.condition import Among, Begins, Fixed, Has, Is, Junction, Negation, Null, Other, asks, bare, can_fail
+from vdb.query.condition import Among, Begins, Fixed, Has, Is, Junction, Negation, Null, Other, can_fail, parts_of
 from vdb.query.terms import Span, Terms, Unanswerable
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ class RangeTerm(NamedTuple):
     high: int
     rows: int
 
+    def like(self, rows: int) -> RangeTerm:
+        """What stands for all ranges of the column with so many rows."""
+        return RangeTerm(self.column, 0, 0, rows)
+
 
 class LabelTerm(NamedTuple):
     """Every row has one of the labels in `column` (`ColumnIndex.memberships`), or all of them where not `any`.
@@ -50,6 +54,10 @@ class LabelTerm(NamedTuple):
     label_ids: tuple[int, ...]
     any: bool
     rows: int
+
+    def like(self, rows: int) -> LabelTerm:
+        """The same values, in so many rows."""
+        return LabelTerm(self.column, self.label_ids, self.any, rows)
 
 
 class Resolved(NamedTuple):
@@ -188,27 +196,21 @@ class _Evaluation:
     def _intersection(self, condition: Condition, truth: bool, whole: _Whole | None) -> RowSet:
         """The rows of all parts of a condition: those of indexes first, those of one column in one span."""
         rows: RowSet | None = None
-        spans: dict[str, Span] = {}
-        left = []
-        for part, wanted in _parts(condition, truth):
-            if asks(part):
-                left.append((part, wanted))
-                continue
-            span = self._terms.span(part, wanted)
-            if span is not None:
-                spans[span.column] = span.within(spans.get(span.column))
-                continue
-            found = self._rows(part, wanted)
-            rows = found if rows is None else rows & found
-            if whole is not None:
-                whole.add(self._labels(part, wanted, found))
-        for span in spans.values():
+        spans, others, left = parts_of(condition, truth)
+        for column, compared in spans:
+            span = self._terms.span(column, compared)
             found = self._terms.between(span)
             rows = found if rows is None else rows & found
             if whole is not None:
-                whole.ranges.append(RangeTerm(span.column, span.low, span.high, self._live(found)))
-                label = self._terms.label_of_span(span)
-                whole.labels += [] if label is None else [LabelTerm(span.column, (label,), True, self._live(found))]
+                self._add_span(span, found, whole)
+        for part, wanted in others:
+            begun = self._terms.beginning(part) if wanted and isinstance(part, Begins) else None
+            found = self._rows(part, wanted) if begun is None else self._terms.between(begun)
+            rows = found if rows is None else rows & found
+            if whole is not None and begun is not None:
+                self._add_span(begun, found, whole)
+            elif whole is not None:
+                whole.add(self._labels(part, wanted, found))
         if whole is not None and left:
             whole.is_all = False
         if left and rows is not None and rows.count * _FEW < rows.size and isinstance(condition, Junction):
@@ -219,6 +221,13 @@ class _Evaluation:
             rows = found if rows is None else rows & found
         assert rows is not None
         return rows
+
+    def _add_span(self, span: Span, found: RowSet, whole: _Whole) -> None:
+        live = self._live(found)
+        whole.ranges.append(RangeTerm(span.column, span.low, span.high, live))
+        label = self._terms.label_of_span(span) if span.low == span.high else None
+        if label is not None:
+            whole.labels.append(LabelTerm(span.column, (label,), True, live))
 
     def _labels(self, part: Condition, truth: bool, found: RowSet) -> LabelTerm | None:
         """The term that a part is, None where it is none."""
@@ -253,11 +262,3 @@ class _Whole:
             self.is_all = False
         else:
             self.labels.append(term)
-
-
-def _parts(condition: Condition, truth: bool) -> tuple[tuple[Condition, bool], ...]:
-    """What must all hold for a condition to be TRUE, or FALSE."""
-    condition, truth = bare(condition, truth)
-    if not isinstance(condition, Junction) or condition.is_and != truth:
-        return ((condition, truth),)
-    return condition.parts if truth else tuple((part, not wanted) for part, wanted in condition.parts)

@@ -72,6 +72,8 @@ def _read(sql: str, source: Source) -> Node:
         told = json.loads(ask("json_serialize_sql", sql))
     except RecursionError:
         raise too_deep(source) from None
+    except ValueError:  # a text that holds bytes JSON cannot say, as x'00' followed by a letter that is none of ASCII
+        raise source.error("DuckDB cannot tell how it reads this predicate.", fix="Fix: simplify it.") from None
     if told["error"]:
         raise _syntax_error(told, source)
     root: Node = told["statements"][0]["node"]["where_clause"]

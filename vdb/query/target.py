@@ -59,6 +59,11 @@ class Near:
     seeds: Slots
     density: FloatMatrix
 
+    @property
+    def mean_density(self) -> float:
+        """Of all queries."""
+        return float(self.density[0] if len(self.density) == 1 else self.density.mean())
+
 
 @dataclass(frozen=True)
 class Target:

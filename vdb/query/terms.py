@@ -8,9 +8,11 @@ from vdb._core import RowSet
 from vdb.attributes.column import exact_key
 from vdb.attributes.keys import KEY_MAX, KEY_MIN
 from vdb.query.ask import NotComputed, compute
-from vdb.query.condition import Among, Begins, Compare, Computed, Given, Has, Lifted, Named, Negation, Same
+from vdb.query.condition import Among, Begins, Compare, Computed, Given, Has, Lifted, Named, Same
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vdb.attributes.column import ColumnIndex
     from vdb.attributes.keeper import Attributes
     from vdb.attributes.keys import Position
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from vdb.storage.state import TableState
     from vdb.types import Predicate
 
-_INVERSE: Final[dict[Sign, Sign]] = {"<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _WILD: Final = frozenset("%_\\")
 
 
@@ -32,12 +33,6 @@ class Span(NamedTuple):
     column: str
     low: int
     high: int
-
-    def within(self, other: Span | None) -> Span:
-        """What two spans of one column share."""
-        if other is None:
-            return self
-        return Span(self.column, max(self.low, other.low), min(self.high, other.high))
 
 
 class Terms:
@@ -56,14 +51,37 @@ class Terms:
         found = self._attributes.nulls(self._state, column)
         return found if truth else ~found
 
-    def span(self, condition: Condition, truth: bool) -> Span | None:
-        """The span of one column that a condition is, where it is one; Unanswerable where only DuckDB can tell."""
-        while isinstance(condition, Negation):
-            condition, truth = condition.condition, not truth
-        if isinstance(condition, Compare):
-            sign = condition.sign if truth else _INVERSE.get(condition.sign)
-            return None if sign is None else self._compared(condition, sign)
-        return self._beginning(condition) if truth and isinstance(condition, Begins) else None
+    def span(self, name: str, compared: Iterable[tuple[Sign, Value]]) -> Span:
+        """The span of a column that compares so with all of some values; Unanswerable where only DuckDB can tell."""
+        low, high = KEY_MIN, KEY_MAX
+        for sign, value in compared:
+            given = self._value(value)
+            if given is None:
+                return Span(name, KEY_MAX, KEY_MIN)
+            below, above = self._position(name, given, isinstance(value, Computed))
+            if sign != "<" and sign != "<=":
+                low = max(low, above if sign == ">" else below + 1)
+            if sign != ">" and sign != ">=":
+                high = min(high, below if sign == "<" else above - 1)
+        return Span(name, low, high)
+
+    def beginning(self, condition: Begins) -> Span | None:
+        """The span of the texts that begin so, None where only DuckDB can tell."""
+        value = self._value(condition.value)
+        if value is None:
+            return Span(condition.column, KEY_MAX, KEY_MIN)
+        if type(value) is not str:
+            raise Unanswerable
+        if condition.is_pattern:
+            prefix = value.rstrip("%")
+            if _WILD.intersection(prefix):
+                return None
+            if prefix == value:
+                below, above = self._position(condition.column, value, False)
+                return Span(condition.column, below + 1, above - 1)
+            value = prefix
+        found = self._column(condition.column).starting_with(value)
+        return None if found is None else Span(condition.column, *found)
 
     def between(self, span: Span) -> RowSet:
         """The rows of a span."""
@@ -74,17 +92,14 @@ class Terms:
 
         Unanswerable where it is the values that only DuckDB can compare.
         """
-        span = self.span(condition, truth)
-        if span is not None:
-            return self.between(span)
         if isinstance(condition, Same):
             return self._same(condition, truth)
-        if isinstance(condition, Compare):
-            span = self._compared(condition, condition.sign)  # of = only: the others are spans either way
-            return None if span is None else self._rest(condition.column, self.between(span), self._is_null(condition))
-        if isinstance(condition, Begins):
-            span = self._beginning(condition)
-            return None if span is None else self._rest(condition.column, self.between(span), self._is_null(condition))
+        if isinstance(condition, (Compare, Begins)):
+            span = self._compared(condition)
+            if span is None:
+                return None
+            found = self.between(span)
+            return found if truth else self._rest(condition.column, found, self._value(condition.value) is None)
         if isinstance(condition, Among):
             if self._is_of_text(condition):
                 return None
@@ -135,36 +150,17 @@ class Terms:
             column = self._columns[name] = self._attributes.column(self._state, name)
         return column
 
-    def _compared(self, condition: Compare, sign: Sign) -> Span:
-        value = self._value(condition.value)
-        if value is None:
-            return Span(condition.column, KEY_MAX, KEY_MIN)
-        position = self._position(condition.column, value, isinstance(condition.value, Computed))
-        return _span(condition.column, sign, position)
+    def _compared(self, condition: Compare | Begins) -> Span | None:
+        if isinstance(condition, Begins):
+            return self.beginning(condition)
+        return self.span(condition.column, [(condition.sign, condition.value)])
 
     def _same(self, condition: Same, truth: bool) -> RowSet:
         value = self._value(condition.value)
         if value is None:
             return self.null(condition.column, truth)
-        position = self._position(condition.column, value, isinstance(condition.value, Computed))
-        found = self.between(_span(condition.column, "=", position))
+        found = self.between(self.span(condition.column, [("=", condition.value)]))
         return found if truth else ~found
-
-    def _beginning(self, condition: Begins) -> Span | None:
-        value = self._value(condition.value)
-        if value is None:
-            return Span(condition.column, KEY_MAX, KEY_MIN)
-        if type(value) is not str:
-            raise Unanswerable
-        if condition.is_pattern:
-            prefix = value.rstrip("%")
-            if _WILD.intersection(prefix):
-                return None
-            if prefix == value:
-                return _span(condition.column, "=", self._position(condition.column, value, False))
-            value = prefix
-        found = self._column(condition.column).starting_with(value)
-        return None if found is None else Span(condition.column, *found)
 
     def _having(self, condition: Has) -> RowSet:
         column = self._column(condition.column)
@@ -185,9 +181,6 @@ class Terms:
         if has_null:
             return RowSet.none(self._state.next_slot)
         return ~(found | self._attributes.nulls(self._state, column))
-
-    def _is_null(self, condition: Compare | Begins) -> bool:
-        return self._value(condition.value) is None
 
     def _is_of_text(self, condition: Among | Has) -> bool:
         """Whether `contains` turned out to be about parts of a text."""
@@ -247,16 +240,3 @@ class Terms:
             return compute(value.tree, self._predicate, self._state.schema)
         except NotComputed:
             raise Unanswerable from None
-
-
-def _span(column: str, sign: Sign, position: Position) -> Span:
-    below, above = position
-    if sign == "=":
-        return Span(column, below + 1, above - 1)
-    if sign == "<":
-        return Span(column, KEY_MIN, below)
-    if sign == "<=":
-        return Span(column, KEY_MIN, above - 1)
-    if sign == ">":
-        return Span(column, above, KEY_MAX)
-    return Span(column, below + 1, KEY_MAX)

@@ -200,6 +200,8 @@ def _told(sql: str) -> Node:
         told: Node = json.loads(ask("json_serialize_sql", sql))
     except RecursionError:
         raise InvalidArgument("the statement is nested too deeply.\n  Fix: simplify it.") from None
+    except ValueError:  # bytes that JSON cannot say
+        raise InvalidArgument("DuckDB cannot tell how it reads the statement.\n  Fix: simplify it.") from None
     return told
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import uuid
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from vdb import _core
 from vdb.errors import Corrupted, FormatVersionError
+from vdb.storage.sealed import Fields, seal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,23 +66,22 @@ class Format:
     def encode(self) -> bytes:
         """One line of JSON and one of its CRC-32C."""
         fields = {"major": self.major, "minor": self.minor, "database": self.database.hex, "duckdb": self.duckdb}
-        line = json.dumps(fields).encode() + b"\n"
-        return line + f"{_core.crc32c(line):08x}\n".encode()
+        return seal(fields)
 
     @classmethod
     def decode(cls, data: bytes, path: Path) -> Format:
         """Corrupted where the CRC or a field is wrong, FormatVersionError where the major version is newer."""
-        line, newline, rest = data.partition(b"\n")
-        expected = f"{_core.crc32c(line + newline):08x}\n".encode()
-        if rest != expected:
-            raise _bad_format(path, "crc", expected, rest)
         try:
-            fields = json.loads(line)
-            found = cls(
-                uuid.UUID(fields["database"]), str(fields["duckdb"]), int(fields["major"]), int(fields["minor"])
-            )
-        except (ValueError, TypeError, KeyError) as error:
-            raise _bad_format(path, "fields", "major, minor, database, duckdb", line) from error
+            fields = Fields(data)
+            found = cls(fields.uuid("database"), fields.text("duckdb"), fields.number("major"), fields.number("minor"))
+        except ValueError as error:
+            raise Corrupted(
+                f"{path} is damaged: {error}. Fix: restore it from a backup of this database.",
+                path=path,
+                section="fields",
+                expected="major, minor, database, duckdb",
+                found=str(error),
+            ) from error
         if found.major != FORMAT_MAJOR:
             raise FormatVersionError(
                 f"{path} says format {found.major}.{found.minor}; this vdb reads format {FORMAT_MAJOR}.x."
@@ -93,16 +92,6 @@ class Format:
                 found=found.major,
             )
         return found
-
-
-def _bad_format(path: Path, section: str, expected: object, found: object) -> Corrupted:
-    return Corrupted(
-        f"{path} is damaged ({section}). Fix: restore it from a backup of this database.",
-        path=path,
-        section=section,
-        expected=expected,
-        found=found,
-    )
 
 
 @dataclass(frozen=True)

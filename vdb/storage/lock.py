@@ -110,7 +110,7 @@ def _holder(file: File, shared: bool) -> str:
     try:
         signed = json.loads(file.read_at(0, _NAME_BYTES))
         name = f"pid {signed['pid']} on {signed['host']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         name = "unknown process"
     fix = "publish() there, for readers beside it, or close it" if shared else "close it there first"
     return f"open for writing in another process ({name}). Fix: {fix}."

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import uuid
+import re
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from vdb import _core
 from vdb.errors import Corrupted
 from vdb.storage.files import File
+from vdb.storage.sealed import Fields, seal
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Mapping
     from pathlib import Path
 
     from vdb.storage.layout import Layout
+
+# What a snapshot names is deleted when nobody needs it: nothing but files of the database's own may be named.
+_VECTORS: Final = re.compile(r"[0-9a-f]{32}\.vec")
+_INDEXES: Final = re.compile(r"[0-9a-f]{32}\.idx")
+_SNAPSHOT: Final = re.compile(r"s-[0-9]+-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -37,22 +43,22 @@ class Manifest:
 
     def encode(self) -> bytes:
         """One line of JSON and one of its CRC-32C."""
-        return _sealed({**vars(self), "database": self.database.hex})
+        return seal({**vars(self), "database": self.database.hex})
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
         """Corrupted where the file is missing, damaged or not whole."""
-        fields = _opened(path)
         try:
+            fields = _opened(path)
             return cls(
-                uuid.UUID(fields["database"]),
-                int(fields["seq"]),
-                int(fields["catalog_bytes"]),
-                int(fields["catalog_crc"]),
-                dict(fields["vectors"]),
-                dict(fields["indexes"]),
+                fields.uuid("database"),
+                fields.number("seq"),
+                fields.number("catalog_bytes"),
+                fields.number("catalog_crc"),
+                fields.sizes("vectors", _VECTORS),
+                fields.sizes("indexes", _INDEXES),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (FileNotFoundError, ValueError) as error:
             raise _damaged(path, error) from error
 
 
@@ -65,19 +71,19 @@ class Current:
 
     def encode(self) -> bytes:
         """As `Manifest.encode`."""
-        return _sealed(vars(self))
+        return seal(vars(self))
 
     @classmethod
     def read(cls, layout: Layout) -> Current | None:
         """None where nothing was published; Corrupted as for a manifest."""
         if not layout.current.exists():
             return None
-        fields = _opened(layout.current)
         try:
-            name, seq = str(fields["name"]), int(fields["seq"])
-        except (KeyError, TypeError, ValueError) as error:
+            fields = _opened(layout.current)
+            name, seq = fields.text("name"), fields.number("seq")
+        except (FileNotFoundError, ValueError) as error:
             raise _damaged(layout.current, error) from error
-        if "/" in name or not name.startswith("s-"):
+        if _SNAPSHOT.fullmatch(name) is None:
             raise _damaged(layout.current, name)
         return cls(name, seq)
 
@@ -90,26 +96,9 @@ def crc_of(file: File) -> int:
     return crc
 
 
-def _sealed(fields: Mapping[str, object]) -> bytes:
-    line = json.dumps(fields).encode() + b"\n"
-    return line + f"{_core.crc32c(line):08x}\n".encode()
-
-
-def _opened(path: Path) -> dict[str, Any]:
-    try:
-        with closing(File(path, "read")) as file:
-            line, newline, crc = file.read_at(0, file.size).partition(b"\n")
-    except FileNotFoundError as error:
-        raise _damaged(path, error) from error
-    if crc != f"{_core.crc32c(line + newline):08x}\n".encode():
-        raise _damaged(path, crc)
-    try:
-        fields = json.loads(line)
-    except ValueError as error:
-        raise _damaged(path, error) from error
-    if not isinstance(fields, dict):
-        raise _damaged(path, fields)
-    return fields
+def _opened(path: Path) -> Fields:
+    with closing(File(path, "read")) as file:
+        return Fields(file.read_at(0, file.size))
 
 
 def _damaged(path: Path, found: object) -> Corrupted:

@@ -70,8 +70,11 @@ def load(path: Path, database: uuid.UUID) -> list[Piece]:
         return []
     pieces, at = [], _HEAD.size
     for _ in range(count):
+        if len(body) < at + _PIECE.size:
+            return []
         offset, size = _PIECE.unpack_from(body, at)
-        at += _PIECE.size
-        pieces.append(Piece(offset, body[at : at + size]))
-        at += size
-    return pieces
+        at += _PIECE.size + size
+        if len(body) < at:
+            return []
+        pieces.append(Piece(offset, body[at - size : at]))
+    return pieces if at == len(body) else []

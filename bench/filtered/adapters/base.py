@@ -37,7 +37,7 @@ class FilteredPeer(ABC):
         Whether a set of rows is handed to it, or the text of the predicate.
     stages : dict
         Seconds of the stages of the last search, where a peer that reads the text says so. Its core are `plan` and
-        `search`: what it would take with the row set known.
+        `search`, of searches whose rows are at hand.
     done : str
         How the last search was done, where a peer chooses.
     """
@@ -82,6 +82,9 @@ class FilteredPeer(ABC):
 
     def forget(self) -> None:  # noqa: B027 -- most peers keep no answers
         """Forget the answers to predicates that were asked before, so that a text is new again."""
+
+    def remember(self, bound: list[Any]) -> None:  # noqa: B027 -- asked of a peer with stages
+        """Keep the rows of filters that were just asked for, so that they are at hand from now on."""
 
     def close(self) -> None:  # noqa: B027 -- most peers hold nothing open
         """Release what the peer holds."""

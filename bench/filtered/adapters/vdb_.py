@@ -54,6 +54,11 @@ class VdbFiltered(TextPeer):
         self.db.resolver = Resolver(self.db.store, self.db.attributes)
         self.db.executor = Executor(self.db.store, self.db.indexes, self.db.resolver, threads=1)
 
+    def remember(self, bound: list[tuple[str, list[Value]]]) -> None:
+        for text, values in bound:
+            if text != NO_FILTER:
+                self.table.count(text, values)  # the second time it is asked for, it is kept
+
     def memory_bytes(self) -> int:
         return sum(index.memory_bytes for index in self.table.list_indexes()) + self.vector_bytes
 

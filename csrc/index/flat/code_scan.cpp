@@ -24,9 +24,9 @@ namespace {
 
 // Queries that share the reading of a record, and the unit of work of a thread.
 constexpr std::size_t kMaxQueriesPerGroup = 64;
-// Slots whose density decides between reading all records and gathering some.
-constexpr std::size_t kTileSlots = 1024;
-// A tile with more than one allowed slot in this many is read whole: reading on costs less than jumping.
+// Slots read together; their density decides between reading all records and gathering some.
+constexpr std::size_t kTogether = 1024;
+// Where more than one slot in this many is allowed, the others are read too: reading on costs less than jumping.
 constexpr std::size_t kGatherBelow = 4;
 // Records asked for ahead of a gather.
 constexpr std::size_t kGatherAhead = 16;
@@ -44,16 +44,19 @@ class CodeScan {
   }
 
   void run(const Tile& range) {
-    for (std::size_t begin = range.begin; begin < range.end; begin += kTileSlots) {
-      if (batch_.cancel->poll()) throw Cancelled();
-      const Tile tile{begin, std::min(begin + kTileSlots, range.end)};
-      if (batch_.rows == nullptr) {
-        read_through(tile);
-        continue;
+    if (batch_.rows == nullptr) {
+      for (std::size_t begin = range.begin; begin < range.end; begin += kTogether) {
+        if (batch_.cancel->poll()) throw Cancelled();
+        read_through({begin, std::min(begin + kTogether, range.end)});
       }
-      const std::span slots = list_slots(batch_.rows, tile, room_);
-      if (slots.size() * kGatherBelow > tile.end - tile.begin) {
-        read_through(tile);
+      return;
+    }
+    SlotBlocks blocks(batch_.rows, range);
+    for (auto slots = blocks.next(kTogether); !slots.empty(); slots = blocks.next(kTogether)) {
+      if (batch_.cancel->poll()) throw Cancelled();
+      const Tile around{slots.front(), std::size_t{slots.back()} + 1};
+      if (slots.size() * kGatherBelow > around.end - around.begin) {
+        read_through(around);
       } else {
         gather(slots);
       }
@@ -62,9 +65,9 @@ class CodeScan {
 
   // The same for a list of slots, in any order.
   void read(std::span<const Slot> slots) {
-    for (; !slots.empty(); slots = slots.subspan(std::min(kTileSlots, slots.size()))) {
+    for (; !slots.empty(); slots = slots.subspan(std::min(kTogether, slots.size()))) {
       if (batch_.cancel->poll()) throw Cancelled();
-      gather(slots.first(std::min(kTileSlots, slots.size())));
+      gather(slots.first(std::min(kTogether, slots.size())));
     }
   }
 
@@ -150,7 +153,6 @@ class CodeScan {
   const QueryBatch& batch_;
   const float offset_;
   std::vector<BoundedCandidates> candidates_;
-  std::vector<Slot> room_;
   std::uint64_t estimated_ = 0;
 };
 

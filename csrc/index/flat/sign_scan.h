@@ -22,43 +22,6 @@
 
 namespace vdb {
 
-// The allowed slots of a range in blocks of at least a number of them, ascending.
-class SlotBlocks {
- public:
-  SlotBlocks(const RowSet* rows, const Tile& range) : rows_(rows), at_(range.begin), end_(range.end) {
-    const std::size_t allowed = rows == nullptr ? range.end : std::max<std::size_t>(rows->count(), 1);
-    per_allowed_ = std::max<std::size_t>(rows == nullptr ? 1 : rows->size() / allowed, 1);
-  }
-
-  // About `wanted` slots, more where many stand together, fewer at the end; none behind it.
-  std::span<const Slot> next(std::size_t wanted) {
-    std::size_t n = 0;
-    while (n < wanted && at_ < end_) {
-      // Up to a multiple of a word, so that no later listing begins inside of one.
-      const std::size_t stretch = std::clamp((wanted - n) * per_allowed_, kLeastStretch, kMostStretch);
-      const std::size_t upto = std::min(end_, (at_ + stretch) / RowSet::kWordBits * RowSet::kWordBits);
-      if (room_.size() < n + (upto - at_) + RowSet::kListSlack) room_.resize(n + (upto - at_) + RowSet::kListSlack);
-      if (rows_ != nullptr) {
-        n += rows_->list(at_, upto, room_.data() + n);
-      } else {
-        for (std::size_t slot = at_; slot < upto; ++slot) room_[n++] = static_cast<Slot>(slot);
-      }
-      at_ = upto;
-    }
-    return {room_.data(), n};
-  }
-
- private:
-  static constexpr std::size_t kLeastStretch = 64;
-  static constexpr std::size_t kMostStretch = 8192;
-
-  const RowSet* const rows_;
-  std::size_t at_;
-  const std::size_t end_;
-  std::size_t per_allowed_;  // slots for each allowed one
-  std::vector<Slot> room_;
-};
-
 class SignScan {
  public:
   SignScan(const CodeStore::Snapshot& codes, QueryGroup<Rabitq>& group, const QueryBatch& batch, float offset)

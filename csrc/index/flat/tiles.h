@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <numeric>
 #include <span>
 #include <vector>
 
@@ -21,20 +20,49 @@ struct Tile {
   std::size_t end;
 };
 
-// Rows of one tile of stored vectors: 512 KiB stay in the second-level cache.
+// Rows of stored vectors that are measured together: 512 KiB stay in the second-level cache.
 inline std::size_t vector_tile_rows(const VectorView& view) {
   constexpr std::size_t kTileBytes = std::size_t{1} << 19;
   constexpr std::size_t kLeastRows = 64;
   return std::max(kTileBytes / view.row_bytes(), kLeastRows);
 }
 
-// The allowed slots of one tile, ascending, listed once for every query of a group. `room` holds them.
-inline std::span<const Slot> list_slots(const RowSet* rows, const Tile& tile, std::vector<Slot>& room) {
-  room.resize(tile.end - tile.begin + RowSet::kListSlack);
-  if (rows != nullptr) return {room.data(), rows->list(tile.begin, tile.end, room.data())};
-  std::iota(room.begin(), room.end(), static_cast<Slot>(tile.begin));
-  return {room.data(), tile.end - tile.begin};
-}
+// The allowed slots of a range in blocks of at least a number of them, ascending.
+class SlotBlocks {
+ public:
+  SlotBlocks(const RowSet* rows, const Tile& range) : rows_(rows), at_(range.begin), end_(range.end) {
+    const std::size_t allowed = rows == nullptr ? range.end : std::max<std::size_t>(rows->count(), 1);
+    per_allowed_ = std::max<std::size_t>(rows == nullptr ? 1 : rows->size() / allowed, 1);
+  }
+
+  // About `wanted` slots, more where many stand together, fewer at the end; none behind it.
+  std::span<const Slot> next(std::size_t wanted) {
+    std::size_t n = 0;
+    while (n < wanted && at_ < end_) {
+      // Up to a multiple of a word, so that no later listing begins inside of one.
+      const std::size_t stretch = std::clamp((wanted - n) * per_allowed_, kLeastStretch, kMostStretch);
+      const std::size_t upto = std::min(end_, (at_ + stretch) / RowSet::kWordBits * RowSet::kWordBits);
+      if (room_.size() < n + (upto - at_) + RowSet::kListSlack) room_.resize(n + (upto - at_) + RowSet::kListSlack);
+      if (rows_ != nullptr) {
+        n += rows_->list(at_, upto, room_.data() + n);
+      } else {
+        for (std::size_t slot = at_; slot < upto; ++slot) room_[n++] = static_cast<Slot>(slot);
+      }
+      at_ = upto;
+    }
+    return {room_.data(), n};
+  }
+
+ private:
+  static constexpr std::size_t kLeastStretch = 64;
+  static constexpr std::size_t kMostStretch = 8192;
+
+  const RowSet* const rows_;
+  std::size_t at_;
+  const std::size_t end_;
+  std::size_t per_allowed_;  // slots for each allowed one
+  std::vector<Slot> room_;
+};
 
 // Scans rows against queries that follow each other in memory: the tile form of the kernels where most rows of a tile
 // are allowed, the gathered form where few are or the metric has no tile form. Both give the same distances.
@@ -48,9 +76,10 @@ class VectorScan {
         nearest_(nearest),
         values_(distances.size() * kBlockRows) {}
 
-  // `slots` are those allowed of one tile, ascending.
-  void measure(std::span<const Slot> slots, [[maybe_unused]] const Tile& tile) {
+  // `slots` are all that are allowed from the first to the last of them, ascending, at least one.
+  void measure(std::span<const Slot> slots) {
     if constexpr (kHasTiles) {
+      const Tile tile{slots.front(), std::size_t{slots.back()} + 1};
       const std::size_t rows = tile.end - tile.begin;
       if (slots.size() == rows || (distances_.size() >= kManyQueries && 3 * slots.size() > 2 * rows)) {
         return read_through(slots, tile);
@@ -113,15 +142,13 @@ class VectorScan {
 template <class Distance>
 std::size_t scan_vectors(const VectorView& view, const QueryBatch& batch, const Tile& all,
                          std::span<const Distance> distances, std::span<TopK> nearest) {
-  const std::size_t tile_rows = vector_tile_rows(view);
   VectorScan<Distance> scan(view, distances, nearest);
-  std::vector<Slot> room;
+  SlotBlocks blocks(batch.rows, all);
+  const std::size_t wanted = vector_tile_rows(view);
   std::size_t measured = 0;
-  for (std::size_t begin = all.begin; begin < all.end; begin += tile_rows) {
+  for (auto slots = blocks.next(wanted); !slots.empty(); slots = blocks.next(wanted)) {
     if (batch.cancel->poll()) throw Cancelled();
-    const Tile tile{begin, std::min(begin + tile_rows, all.end)};
-    const std::span slots = list_slots(batch.rows, tile, room);
-    scan.measure(slots, tile);
+    scan.measure(slots);
     measured += slots.size() * distances.size();
   }
   return measured;

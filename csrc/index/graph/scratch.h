@@ -1,10 +1,9 @@
 // The memory of one running search, reused by the next: a search loop allocates nothing once it is warm.
 #pragma once
 
-#include <memory>
-#include <mutex>
 #include <vector>
 
+#include "base/recycler.h"
 #include "core/neighbor.h"
 #include "core/top_k.h"
 #include "index/graph/bridges.h"
@@ -32,40 +31,6 @@ struct Scratch {
   std::vector<Estimate> estimates;  // of what a walk by codes found
 };
 
-// Hands out scratches; each goes back when its handle dies. Thread-safe.
-class ScratchPool {
- public:
-  class Return {
-   public:
-    explicit Return(ScratchPool* pool) noexcept : pool_(pool) {}
-    void operator()(Scratch* scratch) const noexcept { pool_->give_back(scratch); }
-
-   private:
-    ScratchPool* pool_;
-  };
-  using Handle = std::unique_ptr<Scratch, Return>;
-
-  Handle take() {
-    const std::lock_guard lock(mutex_);
-    if (free_.empty()) {
-      all_.push_back(std::make_unique<Scratch>());
-      free_.reserve(all_.size());
-      return Handle(all_.back().get(), Return(this));
-    }
-    Scratch* const scratch = free_.back();
-    free_.pop_back();
-    return Handle(scratch, Return(this));
-  }
-
- private:
-  void give_back(Scratch* scratch) noexcept {
-    const std::lock_guard lock(mutex_);
-    free_.push_back(scratch);  // within reserved capacity
-  }
-
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Scratch>> all_;
-  std::vector<Scratch*> free_;
-};
+using ScratchPool = Recycler<Scratch>;
 
 }  // namespace vdb

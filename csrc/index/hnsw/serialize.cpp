@@ -72,6 +72,19 @@ void read_acorn(const Container& file, HnswParams& params, const Verdict& verdic
   params.m_beta = record.m_beta;
 }
 
+// The "packed" section: blocks are made anew, of this version.
+constexpr std::uint32_t kPackedVersion = 1;
+
+bool read_packed(const Container& file, const Verdict& verdict) {
+  if (!file.has("packed")) return false;
+  const Bytes bytes = file.section("packed");
+  std::uint32_t version = 0;
+  verdict.require(bytes.size() == sizeof version, "packed", 0, "4 bytes", bytes.size());
+  std::memcpy(&version, bytes.data(), sizeof version);
+  verdict.require(version == kPackedVersion, "packed", 0, "version 1", version);
+  return true;
+}
+
 // What the levels of all slots come to.
 struct Census {
   std::uint64_t nodes = 0;
@@ -130,7 +143,6 @@ std::uint64_t Hnsw::save(const std::string& path, Bytes identity, std::span<cons
   };
   const AcornRecord acorn{static_cast<std::uint32_t>(params_.gamma), static_cast<std::uint32_t>(params_.m_beta)};
   if (params_.gamma != 0) sections.push_back({"acorn", bytes_of(std::span<const AcornRecord>(&acorn, 1))});
-  constexpr std::uint32_t kPackedVersion = 1;
   if (params_.packed) sections.push_back({"packed", bytes_of(std::span<const std::uint32_t>(&kPackedVersion, 1))});
   CodeStore::Image codes;
   if (codes_) {
@@ -162,7 +174,7 @@ std::unique_ptr<Hnsw> Hnsw::restore(const Container& file) {
     verdict.require(codes->covered() >= slots, "codes", 40, std::to_string(slots) + " slots or more", codes->covered());
     params.codes = of.kind;
     params.code_bits = of.bits;
-    params.packed = file.has("packed");
+    params.packed = read_packed(file, verdict);
   }
   std::unique_ptr<Hnsw> graph;
   try {

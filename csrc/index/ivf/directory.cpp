@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <utility>
 
+#include "base/half.h"
 #include "core/distance.h"
 
 namespace vdb {
@@ -22,30 +24,60 @@ constexpr std::size_t kTogether = 4;
 
 // Rows of length 1 are as near as their l2 distance says: that of a centroid counts its length, which a product does
 // not. So lists are ranked by l2 under cosine too.
-Directory::Directory(Metric metric, std::vector<float> centroids, std::span<const float> mean, std::uint64_t seed)
+Directory::Directory(Metric metric, std::vector<std::uint16_t> offsets, std::span<const float> mean, std::uint64_t seed)
     : metric_(metric),
-      centroids_(std::move(centroids)),
-      norms_(centroids_.size() / mean.size()),
+      offsets_(std::move(offsets)),
+      norms_(offsets_.size() / mean.size()),
+      products_(norms_.size()),
       codec_({mean.size(), metric != Metric::kInnerProduct, 1, seed}, {mean.begin(), mean.end()}),
       shape_{codec_.code_bytes(), true, 0} {
   const DistanceKernels::Pair product = kernels().distance_f32.inner_product.pair;
   ResidualSigns::Encoder encoder(codec_);
   std::vector<std::uint8_t> code(shape_.code_bytes);
+  std::vector<float> row(dim());
   ResidualFactors factors{};
   const ListRecord record{code.data(), &factors, nullptr};
   for (std::size_t i = 0; i < size(); ++i) {
-    norms_[i] = product(centroid(i), centroid(i), dim());
-    encoder.encode(centroid(i), mean.data(), record);
+    std::transform(offset(i), offset(i) + dim(), row.begin(), from_bfloat16);
+    norms_[i] = product(row.data(), row.data(), dim());
+    products_[i] = product(row.data(), mean.data(), dim());
+    std::transform(row.begin(), row.end(), mean.begin(), row.begin(), std::plus<>());
+    encoder.encode(row.data(), mean.data(), record);
     signs_.append(shape_, static_cast<Slot>(i), record);
   }
+  signs_ = signs_.copy(shape_, false);
+}
+
+std::vector<std::uint16_t> Directory::offsets_of(std::span<const float> centroids, std::span<const float> mean) {
+  constexpr float kMax = 0x1.fep127F;  // of bfloat16
+  std::vector<std::uint16_t> offsets(centroids.size());
+  for (std::size_t i = 0; i < centroids.size(); ++i) {
+    offsets[i] = to_bfloat16(std::clamp(centroids[i] - mean[i % mean.size()], -kMax, kMax));
+  }
+  return offsets;
+}
+
+std::vector<float> Directory::centroids() const {
+  const std::vector<float>& mean = codec_.mean();
+  std::vector<float> centroids(offsets_.size());
+  for (std::size_t i = 0; i < size(); ++i) {
+    float* const row = centroids.data() + i * dim();
+    for (std::size_t d = 0; d < dim(); ++d) row[d] = from_bfloat16(offset(i)[d]) + mean[d];
+  }
+  return centroids;
 }
 
 std::size_t Directory::memory_bytes() const noexcept {
-  return (centroids_.size() + norms_.size()) * sizeof(float) + signs_.blocks.bytes() + codec_.memory_bytes();
+  return offsets_.size() * sizeof(std::uint16_t) + (norms_.size() + products_.size()) * sizeof(float) +
+         signs_.blocks.bytes() + signs_.slots.bytes() + codec_.memory_bytes();
 }
 
 Directory::Finder::Finder(const Directory& directory)
-    : directory_(directory), bounds_(ListShape::blocks(directory.size()) * ListShape::kRows), steps_(directory.size()) {
+    : directory_(directory),
+      bounds_(ListShape::blocks(directory.size()) * ListShape::kRows),
+      steps_(directory.size()),
+      centred_(directory.dim()),
+      rounded_(directory.dim()) {
   lists_.reserve(directory.size() + 1);
   ranked_.reserve(directory.size());
 }
@@ -57,7 +89,7 @@ std::span<const RankedList> Directory::Finder::nearest(const float* query, Resid
   if (measured >= n) {
     lists_.resize(n);
     std::iota(lists_.begin(), lists_.end(), 0U);
-    measure(query, lists_);
+    measure(query);
   } else {
     signs.enter({0, 0}, 0);
     for (std::size_t b = 0; b < ListShape::blocks(n); ++b) {
@@ -65,7 +97,7 @@ std::span<const RankedList> Directory::Finder::nearest(const float* query, Resid
                      bounds_.data() + b * ListShape::kRows);
     }
     select(measured);
-    measure(query, lists_);
+    measure(query);
   }
   std::sort(ranked_.begin(), ranked_.end());
   return ranked_;
@@ -100,27 +132,34 @@ void Directory::Finder::select(std::size_t wanted) {
   lists_.resize(chosen);
 }
 
-void Directory::Finder::measure(const float* query, std::span<const std::uint32_t> lists) {
+void Directory::Finder::measure(const float* query) {
   const std::size_t dim = directory_.dim();
-  const auto& form = kernels().distance_f32.inner_product;
-  const auto& l2 = kernels().distance_f32.l2_squared;
+  const auto& by_float = kernels().distance_f32.inner_product;
+  const auto& product = kernels().distance_bf16.inner_product;
+  const auto& l2 = kernels().distance_bf16.l2_squared;
+  const float* const mean = directory_.codec_.mean().data();
+  for (std::size_t d = 0; d < dim; ++d) {
+    centred_[d] = query[d] - mean[d];
+    rounded_[d] = to_bfloat16(centred_[d]);
+  }
   const bool by_l2 = directory_.metric_ == Metric::kL2;
-  const float norm = by_l2 ? 0.0F : form.pair(query, query, dim);
+  const float norm = by_l2 ? 0.0F : by_float.pair(centred_.data(), centred_.data(), dim);
+  const float with_mean = by_l2 ? 0.0F : by_float.pair(query, mean, dim);
   ranked_.clear();
-  for (std::size_t i = 0; i < lists.size(); i += kTogether) {
+  for (std::size_t i = 0; i < lists_.size(); i += kTogether) {
     const void* rows[kTogether];
     float values[kTogether];
-    for (std::size_t j = i + kTogether; j < std::min(i + 2 * kTogether, lists.size()); ++j) {
-      prefetch_lines(directory_.centroid(lists[j]), std::min(lines_of(dim * sizeof(float)), kPrefetchLines));
+    for (std::size_t j = i + kTogether; j < std::min(i + 2 * kTogether, lists_.size()); ++j) {
+      prefetch_lines(directory_.offset(lists_[j]), std::min(lines_of(dim * sizeof(std::uint16_t)), kPrefetchLines));
     }
     for (std::size_t j = 0; j < kTogether; ++j) {
-      rows[j] = directory_.centroid(lists[std::min(i + j, lists.size() - 1)]);
+      rows[j] = directory_.offset(lists_[std::min(i + j, lists_.size() - 1)]);
     }
-    (by_l2 ? l2 : form).x4(query, rows, dim, values);
-    for (std::size_t j = 0; j < std::min(kTogether, lists.size() - i); ++j) {
-      const std::uint32_t list = lists[i + j];
+    (by_l2 ? l2 : product).x4(rounded_.data(), rows, dim, values);
+    for (std::size_t j = 0; j < std::min(kTogether, lists_.size() - i); ++j) {
+      const std::uint32_t list = lists_[i + j];
       const float squared = by_l2 ? values[j] : std::max(norm + directory_.norms_[list] - 2 * values[j], 0.0F);
-      const float distance = by_l2 ? values[j] : -values[j];
+      const float distance = by_l2 ? values[j] : -(with_mean + directory_.products_[list] + values[j]);
       const float order = directory_.metric_ == Metric::kInnerProduct ? distance : squared;
       ranked_.push_back({ordered(order), list, {distance, std::sqrt(squared)}});
     }

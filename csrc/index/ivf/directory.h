@@ -1,5 +1,6 @@
 // The centroids of an inverted file and the search for those nearest to a query: signs of all of them are scanned in
-// blocks, and what those leave among the nearest is measured.
+// blocks, and what those leave among the nearest is measured. They are kept as bfloat16 relative to the mean of the
+// rows: where a centroid lies matters little, as long as everybody takes it to lie at the same place.
 #pragma once
 
 #include <cstddef>
@@ -27,23 +28,30 @@ struct RankedList {
 
 class Directory {
  public:
-  // `centroids` (n, dim) are of vectors in code space; `mean` (dim,) and `seed` those of the codec of the rows, so that
-  // its bound queries serve here.
-  Directory(Metric metric, std::vector<float> centroids, std::span<const float> mean, std::uint64_t seed);
+  // `offsets` (n, dim) are those of offsets_of() and finite, `mean` (dim,) and `seed` those of the codec of the rows,
+  // so that its bound queries serve here.
+  Directory(Metric metric, std::vector<std::uint16_t> offsets, std::span<const float> mean, std::uint64_t seed);
+
+  // Of centroids (n, dim) in code space to the mean (dim,), as finite bfloat16.
+  static std::vector<std::uint16_t> offsets_of(std::span<const float> centroids, std::span<const float> mean);
 
   std::size_t size() const noexcept { return norms_.size(); }
   std::size_t dim() const noexcept { return codec_.dim(); }
-  const float* centroid(std::size_t i) const noexcept { return centroids_.data() + i * dim(); }
-  const std::vector<float>& centroids() const noexcept { return centroids_; }
+  const std::vector<std::uint16_t>& offsets() const noexcept { return offsets_; }
+  // (n, dim), where rows are encoded relative to.
+  std::vector<float> centroids() const;
   const ResidualSigns& codec() const noexcept { return codec_; }
   std::size_t memory_bytes() const noexcept;
 
   class Finder;
 
  private:
+  const std::uint16_t* offset(std::size_t i) const noexcept { return offsets_.data() + i * dim(); }
+
   Metric metric_;
-  std::vector<float> centroids_;
-  std::vector<float> norms_;  // squared
+  std::vector<std::uint16_t> offsets_;
+  std::vector<float> norms_;     // squared, of the offsets
+  std::vector<float> products_;  // of the offsets with the mean
   ResidualSigns codec_;
   ListShape shape_;
   List signs_;
@@ -61,12 +69,14 @@ class Directory::Finder {
  private:
   // Makes lists_ those of the `wanted` smallest bounds, and some more.
   void select(std::size_t wanted);
-  void measure(const float* query, std::span<const std::uint32_t> lists);
+  void measure(const float* query);
 
   const Directory& directory_;
   std::vector<float> bounds_;
   std::vector<std::uint8_t> steps_;
   std::vector<std::uint32_t> lists_;
+  std::vector<float> centred_;          // the query relative to the mean
+  std::vector<std::uint16_t> rounded_;  // the same
   std::vector<RankedList> ranked_;
 };
 

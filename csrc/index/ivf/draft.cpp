@@ -10,6 +10,7 @@
 #include "core/kmeans.h"
 #include "core/nearest_centroid.h"
 #include "core/sample.h"
+#include "index/ivf/scratch.h"
 
 namespace vdb {
 namespace {
@@ -52,14 +53,14 @@ void Draft::begin(const IvfTraining& training, const IvfParams& params) {
   state_ = {};
   state_.model = training.model;
   open_.clear();
-  set_centroids(training.centroids, params);
+  set_directory(Directory::offsets_of(training.centroids, state_.model->mean()), params);
   const std::size_t quota = std::max(kFirstQuota * mean_rows(), kLeastQuota);
   for (std::size_t i = 0; i < open_.size(); ++i) open(i).quota = quota;
 }
 
-void Draft::set_centroids(std::vector<float> centroids, const IvfParams& params) {
+void Draft::set_directory(std::vector<std::uint16_t> offsets, const IvfParams& params) {
   state_.directory =
-      std::make_shared<const Directory>(params.metric, std::move(centroids), state_.model->mean(), params.seed);
+      std::make_shared<const Directory>(params.metric, std::move(offsets), state_.model->mean(), params.seed);
   state_.lists.resize(state_.directory->size());
   open_.resize(state_.directory->size());
 }
@@ -82,7 +83,8 @@ template <class Codec>
 void Draft::place_with(const Codec& codec, const VectorView& view, std::span<const Slot> slots,
                        const IvfExtend& options) {
   const Directory& directory = *state_.directory;
-  const NearestCentroid nearest({directory.centroids().data(), directory.size(), view.dim});
+  const std::vector<float> centroids = directory.centroids();
+  const NearestCentroid nearest({centroids.data(), directory.size(), view.dim});
   Staged staged(state_.model->shape, std::min(slots.size(), kPlacedTogether));
   for (std::size_t begin = 0; begin < slots.size(); begin += kPlacedTogether) {
     const auto some = slots.subspan(begin, std::min(kPlacedTogether, slots.size() - begin));
@@ -98,7 +100,7 @@ void Draft::place_with(const Codec& codec, const VectorView& view, std::span<con
                    {staged.lists.data() + chunk.begin, staged.distances.data() + chunk.begin});
       typename Codec::Encoder encoder(codec);
       for (std::size_t i = 0; i < n; ++i) {
-        const float* const centroid = directory.centroid(staged.lists[chunk.begin + i]);
+        const float* const centroid = centroids.data() + staged.lists[chunk.begin + i] * view.dim;
         encoder.encode(rows.data() + i * view.dim, centroid, staged.record(chunk.begin + i));
       }
     });
@@ -116,8 +118,7 @@ void Draft::place_with(const Codec& codec, const VectorView& view, std::span<con
 
 std::vector<Slot> Draft::take(std::size_t i) {
   const List& from = list(i);
-  std::vector<Slot> slots(from.rows);
-  for (std::size_t row = 0; row < from.rows; ++row) slots[row] = from.slot(state_.model->shape, row);
+  std::vector<Slot> slots(from.slots.data(), from.slots.data() + from.rows);
   auto empty = std::make_shared<List>();
   empty->quota = from.quota;
   open_[i] = std::move(empty);
@@ -130,7 +131,7 @@ void Draft::split(const VectorView& view, const IvfParams& params, const IvfExte
   quietly.progress = {};
   for (std::size_t round = 0; round < kSplitRounds; ++round) {
     const std::size_t target = std::max<std::size_t>(mean_rows(), ListShape::kRows);
-    std::vector<float> centroids = state_.directory->centroids();
+    std::vector<std::uint16_t> offsets = state_.directory->offsets();
     std::vector<Slot> taken;
     std::vector<std::size_t> changed;
     const std::size_t before = state_.directory->size();
@@ -151,15 +152,16 @@ void Draft::split(const VectorView& view, const IvfParams& params, const IvfExte
       pieces.seed = params.seed;
       pieces.threads = options.threads;
       if (pieces.k >= 2) {
-        const std::vector<float> found = kmeans({rows.data(), n, view.dim}, pieces, {options.cancel, {}}).centroids;
-        std::copy_n(found.begin(), view.dim, centroids.begin() + static_cast<std::ptrdiff_t>(i * view.dim));
-        centroids.insert(centroids.end(), found.begin() + static_cast<std::ptrdiff_t>(view.dim), found.end());
+        const KMeans found = kmeans({rows.data(), n, view.dim}, pieces, {options.cancel, {}});
+        const std::vector<std::uint16_t> more = Directory::offsets_of(found.centroids, state_.model->mean());
+        std::copy_n(more.begin(), view.dim, offsets.begin() + static_cast<std::ptrdiff_t>(i * view.dim));
+        offsets.insert(offsets.end(), more.begin() + static_cast<std::ptrdiff_t>(view.dim), more.end());
       }
       changed.push_back(i);
       taken.insert(taken.end(), slots.begin(), slots.end());
     }
     if (changed.empty()) return;
-    set_centroids(std::move(centroids), params);
+    set_directory(std::move(offsets), params);
     std::sort(taken.begin(), taken.end());
     const std::size_t new_rows = state_.new_rows;
     const double new_spread = state_.new_spread;
@@ -194,6 +196,7 @@ std::shared_ptr<const IvfState> Draft::finish(std::size_t covered) {
     open_[i] = nullptr;
   }
   state_.covered = covered;
+  state_.scratches = std::make_shared<ListScratches>();
   return std::make_shared<const IvfState>(std::move(state_));
 }
 

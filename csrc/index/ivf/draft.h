@@ -50,7 +50,7 @@ class Draft {
   std::size_t quota_for(std::size_t rows) const noexcept;
   // The slots of a list, which is empty then.
   std::vector<Slot> take(std::size_t list);
-  void set_centroids(std::vector<float> centroids, const IvfParams& params);
+  void set_directory(std::vector<std::uint16_t> offsets, const IvfParams& params);
 
   IvfState state_;
   std::vector<std::shared_ptr<List>> open_;  // null where a list is as it was
@@ -67,7 +67,7 @@ void Draft::renumber(std::size_t i, NumberOf number_of) {
   auto kept = std::make_shared<List>();
   kept->quota = from.quota;
   for (std::size_t row = 0; row < from.rows; ++row) {
-    const Slot number = number_of(from.slot(shape, row));
+    const Slot number = number_of(from.slots[row]);
     if (number == kAbsentSlot) continue;
     from.read(shape, row, record);
     kept->append(shape, number, record);

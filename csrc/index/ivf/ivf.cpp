@@ -125,7 +125,7 @@ std::size_t Ivf::memory_bytes() const {
   if (!now->model) return 0;
   std::size_t bytes = now->directory->memory_bytes() + now->lists.size() * (sizeof(List) + sizeof(now->lists[0]));
   bytes += std::visit([](const auto& codec) { return codec.memory_bytes(); }, now->model->codec);
-  for (const auto& list : now->lists) bytes += list->blocks.bytes() + list->extra.bytes();
+  for (const auto& list : now->lists) bytes += list->blocks.bytes() + list->extra.bytes() + list->slots.bytes();
   return bytes;
 }
 

@@ -72,15 +72,18 @@ struct IvfModel {
   std::size_t trained_on;  // rows there were
 };
 
+class ListScratches;
+
 struct IvfState {
   std::shared_ptr<const IvfModel> model;  // null before there was a row to train on
   std::shared_ptr<const Directory> directory;
   std::vector<std::shared_ptr<const List>> lists;
   std::size_t covered = 0;
   std::size_t rows = 0;
-  std::size_t new_rows = 0;  // that came since the training
-  double spread = 0;         // mean squared distance to their centroids of the rows of the training
-  double new_spread = 0;     // sum of the same of the new rows
+  std::size_t new_rows = 0;                  // that came since the training
+  double spread = 0;                         // mean squared distance to their centroids of the rows of the training
+  double new_spread = 0;                     // sum of the same of the new rows
+  std::shared_ptr<ListScratches> scratches;  // of the searches of this state; null before there is a model
 };
 
 class Ivf {

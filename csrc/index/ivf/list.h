@@ -1,5 +1,5 @@
-// The rows of one list, in blocks of 32: codes, factors and slots of each in one contiguous read. What is read of few
-// rows only stands apart.
+// The rows of one list, in blocks of 32: codes and factors of each in one contiguous read. Slots, which a filter looks
+// at before any code, and what is read of few rows only stand apart.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "base/aligned_buffer.h"
+#include "base/half.h"
 #include "codec/list_codec.h"
 #include "core/slot.h"
 #include "simd/kernels.h"
@@ -24,14 +25,12 @@ struct ListShape {
 
   static std::size_t blocks(std::size_t rows) noexcept { return (rows + kRows - 1) / kRows; }
   // Multiples of a cache line.
-  std::size_t block_bytes() const noexcept { return kRows * (code_bytes + 2 * sizeof(float) + sizeof(Slot)); }
+  std::size_t block_bytes() const noexcept { return kRows * (code_bytes + 2 * sizeof(std::uint16_t)); }
   std::size_t extra_block_bytes() const noexcept { return kRows * extra_bytes; }
-  std::size_t row_bytes() const noexcept { return (block_bytes() + extra_block_bytes()) / kRows; }
+  std::size_t row_bytes() const noexcept { return (block_bytes() + extra_block_bytes()) / kRows + sizeof(Slot); }
 
-  // 32 addends, then 32 multipliers.
+  // 32 addends, then 32 multipliers, in bfloat16.
   std::size_t factors_at() const noexcept { return kRows * code_bytes; }
-  // 32 slots, kAbsentSlot behind the last.
-  std::size_t slots_at() const noexcept { return factors_at() + 2 * kRows * sizeof(float); }
   // Byte j of row i of a block.
   std::size_t code_at(std::size_t i, std::size_t j) const noexcept {
     return interleaved ? kRows * j + i : code_bytes * i + j;
@@ -41,6 +40,7 @@ struct ListShape {
 struct List {
   AlignedBuffer<std::uint8_t> blocks;
   AlignedBuffer<std::uint8_t> extra;
+  AlignedBuffer<Slot> slots;  // as many as the blocks have room for, kAbsentSlot behind the last
   std::size_t rows = 0;
   std::size_t quota = 0;  // rows from which on it is split
 
@@ -49,13 +49,7 @@ struct List {
   }
   ListBlock codes(const ListShape& shape, std::size_t b) const noexcept {
     const std::uint8_t* const begin = block(shape, b);
-    return {begin, reinterpret_cast<const float*>(begin + shape.factors_at())};
-  }
-  const Slot* slots(const ListShape& shape, std::size_t b) const noexcept {
-    return reinterpret_cast<const Slot*>(block(shape, b) + shape.slots_at());
-  }
-  Slot slot(const ListShape& shape, std::size_t row) const noexcept {
-    return slots(shape, row / ListShape::kRows)[row % ListShape::kRows];
+    return {begin, reinterpret_cast<const std::uint16_t*>(begin + shape.factors_at())};
   }
   const std::uint8_t* extra_of(const ListShape& shape, std::size_t row) const noexcept {
     return extra.data() + row * shape.extra_bytes;
@@ -73,16 +67,18 @@ inline void List::read(const ListShape& shape, std::size_t row, const ListRecord
   const std::size_t lane = row % ListShape::kRows;
   const ListBlock from = codes(shape, row / ListShape::kRows);
   for (std::size_t j = 0; j < shape.code_bytes; ++j) out.code[j] = from.codes[shape.code_at(lane, j)];
-  *out.factors = {from.factors[lane], from.factors[ListShape::kRows + lane]};
+  *out.factors = {from_bfloat16(from.factors[lane]), from_bfloat16(from.factors[ListShape::kRows + lane])};
   std::copy_n(extra_of(shape, row), shape.extra_bytes, out.extra);
 }
 
 inline List List::copy(const ListShape& shape, bool with_room) const {
   const std::size_t n = ListShape::blocks(rows) * (with_room ? 2 : 1) + (with_room ? 1 : 0);
   List copied{AlignedBuffer<std::uint8_t>(n * shape.block_bytes(), 0),
-              AlignedBuffer<std::uint8_t>(n * shape.extra_block_bytes(), 0), rows, quota};
+              AlignedBuffer<std::uint8_t>(n * shape.extra_block_bytes(), 0),
+              AlignedBuffer<Slot>(n * ListShape::kRows, kAbsentSlot), rows, quota};
   std::copy_n(blocks.data(), ListShape::blocks(rows) * shape.block_bytes(), copied.blocks.data());
   std::copy_n(extra.data(), ListShape::blocks(rows) * shape.extra_block_bytes(), copied.extra.data());
+  std::copy_n(slots.data(), rows, copied.slots.data());
   return copied;
 }
 
@@ -91,16 +87,12 @@ inline void List::append(const ListShape& shape, Slot slot, const ListRecord& re
   const std::size_t lane = rows % kRows;
   if (lane == 0 && (rows / kRows + 1) * shape.block_bytes() > blocks.size()) *this = copy(shape, true);
   std::uint8_t* const begin = blocks.data() + rows / kRows * shape.block_bytes();
-  auto* const factors = reinterpret_cast<float*>(begin + shape.factors_at());
-  auto* const slots = reinterpret_cast<Slot*>(begin + shape.slots_at());
-  if (lane == 0) {
-    std::fill_n(factors, kRows, std::numeric_limits<float>::infinity());
-    std::fill_n(slots, kRows, kAbsentSlot);
-  }
+  auto* const factors = reinterpret_cast<std::uint16_t*>(begin + shape.factors_at());
+  if (lane == 0) std::fill_n(factors, kRows, to_bfloat16(std::numeric_limits<float>::infinity()));
   for (std::size_t j = 0; j < shape.code_bytes; ++j) begin[shape.code_at(lane, j)] = record.code[j];
-  factors[lane] = record.factors->add;
-  factors[kRows + lane] = record.factors->multiply;
-  slots[lane] = slot;
+  factors[lane] = to_bfloat16(record.factors->add);
+  factors[kRows + lane] = to_bfloat16(record.factors->multiply);
+  slots[rows] = slot;
   std::copy_n(record.extra, shape.extra_bytes, extra.data() + rows * shape.extra_bytes);
   ++rows;
 }

@@ -20,7 +20,6 @@ bool Ivf::repair(const VectorView& view, const IvfRepair& options) {
             "the row set covers " + std::to_string(alive.size()) + " slots, the index " + std::to_string(now->covered));
   if (!now->model) return true;
   Draft draft(*now);
-  const ListShape& shape = now->model->shape;
   const auto number_of = [&](Slot slot) { return alive.contains(slot) ? slot : kAbsentSlot; };
   std::size_t at = std::min(repaired_, now->lists.size());
   for (std::size_t looked = 0; at < now->lists.size() && looked < options.steps; ++at) {
@@ -28,7 +27,7 @@ bool Ivf::repair(const VectorView& view, const IvfRepair& options) {
     const List& list = *now->lists[at];
     looked += std::max<std::size_t>(list.rows, 1);
     bool dead = false;
-    for (std::size_t row = 0; row < list.rows && !dead; ++row) dead = !alive.contains(list.slot(shape, row));
+    for (std::size_t row = 0; row < list.rows && !dead; ++row) dead = !alive.contains(list.slots[row]);
     if (dead) draft.renumber(at, number_of);
   }
   const bool done = at == now->lists.size();

@@ -7,12 +7,13 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/half.h"
 #include "base/thread_pool.h"
 #include "codec/code_store.h"
 #include "core/distance.h"
 #include "core/rerank.h"
-#include "core/top_k.h"
 #include "index/ivf/ivf.h"
+#include "index/ivf/scratch.h"
 
 namespace vdb {
 namespace {
@@ -30,8 +31,9 @@ constexpr float kFullLowerShare = 1.0F;
 constexpr float kFullUpperShare = 0.35F;
 // Allowed rows that are read at least, for each that is wanted: as many as an unfiltered search reads in a few lists.
 constexpr std::size_t kReadPerWanted = 4;
-// Lines of the next list to ask for while one is read.
-constexpr std::size_t kAskedLines = 16;
+// Lines to ask for: of a block while the one before is read, and of the slots of a list.
+constexpr std::size_t kBlockLines = 32;
+constexpr std::size_t kSlotLines = 16;
 
 constexpr std::size_t kRows = ListShape::kRows;
 using Mask = std::uint32_t;
@@ -52,40 +54,19 @@ struct Passing {
   // Without a branch: bits of a filter follow no pattern. A place without a row has no slot below the limit.
   Mask of(const Slot* slots) const noexcept {
     Mask mask = 0;
-    for (std::size_t i = 0; i < kRows; ++i) {
-      const Mask below = slots[i] < limit ? 1U : 0U;
-      const Slot slot = below != 0 ? slots[i] : 0;
-      mask |= (below & (rows == nullptr ? 1U : static_cast<Mask>(rows->contains(slot)))) << i;
+    if (rows == nullptr) {
+      for (std::size_t i = kRows; i-- > 0;) mask = 2 * mask + (slots[i] < limit ? 1U : 0U);
+      return mask;
+    }
+    const RowSet::Word* const words = rows->words().data();
+    for (std::size_t i = kRows; i-- > 0;) {
+      const bool below = slots[i] < limit;
+      const Slot slot = below ? slots[i] : 0;
+      const RowSet::Word bit = words[slot / RowSet::kWordBits] >> (slot % RowSet::kWordBits) & RowSet::Word{below};
+      mask = 2 * mask + static_cast<Mask>(bit);
     }
     return mask;
   }
-};
-
-// What bounds leave in doubt, or the most promising of a number.
-class Candidates {
- public:
-  Candidates(std::size_t wanted, std::size_t pool) : wanted_(wanted), pool_(pool) {}
-
-  void reset() {
-    bounded_.reset(wanted_);
-    best_.reset(pool_);
-  }
-  bool bounded() const noexcept { return pool_ == 0; }
-  float threshold() const noexcept { return bounded() ? bounded_.threshold() : best_.threshold(); }
-  void offer(Slot slot, float lower, float upper) {
-    if (bounded()) {
-      bounded_.offer(slot, lower, upper);
-    } else {
-      best_.push({lower, slot});
-    }
-  }
-  std::span<const Neighbor> sorted() { return bounded() ? bounded_.sorted() : best_.sorted(); }
-
- private:
-  std::size_t wanted_;
-  std::size_t pool_;
-  BoundedCandidates bounded_;
-  TopK best_;
 };
 
 // What the searcher of any codec needs.
@@ -102,32 +83,29 @@ struct Job {
 template <class Codec>
 class ListSearcher {
  public:
-  ListSearcher(const Job& job, const Codec& codec)
+  explicit ListSearcher(const Job& job)
       : job_(job),
         shape_(job.state.model->shape),
+        lines_(std::min(lines_of(shape_.block_bytes()), kBlockLines)),
         offset_(job.view.metric == Metric::kCosine ? 1.0F : 0.0F),
         deviations_(deviations(job.how.nprobe, job.state.lists.size())),
-        query_(codec),
-        ranking_(job.state.directory->codec()),
-        finder_(*job.state.directory),
-        candidates_(job.wanted, job.how.pool),
-        prepared_(job.view.dim),
-        done_(job.state.lists.size()) {}
+        scratch_(job.state.scratches->take<Codec>(job.state)) {}
 
   template <class Distance>
   void answer(const Distance& distance, std::size_t q, const Answers& answers) {
-    nearest_.reset(job_.wanted);
-    candidates_.reset();
+    scratch_->nearest.reset(job_.wanted);
+    scratch_->candidates.reset(job_.wanted, job_.how.pool);
     read_ = 0;
     prepare(q);
-    const bool known = std::all_of(prepared_.begin(), prepared_.end(), [](float x) { return std::isfinite(x); });
+    const std::vector<float>& prepared = scratch_->prepared;
+    const bool known = std::all_of(prepared.begin(), prepared.end(), [](float x) { return std::isfinite(x); });
     if (known) {
       read_lists();
       measure(distance);
     }
     // Where values overflow float32, codes say nothing.
-    if (nearest_.size() < job_.wanted && (!known || nearest_.size() < read_)) measure_all(distance);
-    const auto found = nearest_.sorted();
+    if (scratch_->nearest.size() < job_.wanted && (!known || scratch_->nearest.size() < read_)) measure_all(distance);
+    const auto found = scratch_->nearest.sorted();
     write_answer<Distance>(found, job_.batch, q, answers, stats_);
     if (found.size() < job_.batch.k) stats_.unfinished.push_back(static_cast<std::uint32_t>(q));
   }
@@ -145,73 +123,106 @@ class ListSearcher {
     const Slot query = static_cast<Slot>(q);
     const bool cosine = view.metric == Metric::kCosine;
     const float inverse = cosine ? inverse_norm(queries.row(query), view.dim, view.dtype) : 1.0F;
-    to_code_space(queries, query, inverse, prepared_.data());
+    to_code_space(queries, query, inverse, scratch_->prepared.data());
   }
 
   // Lists by distance, until those that held a row that passes are nprobe and their rows enough, or there are no more.
   void read_lists() {
-    query_.bind(prepared_.data());
-    if constexpr (!kRanks) ranking_.bind(prepared_.data());
-    std::fill(done_.begin(), done_.end(), std::uint8_t{0});
+    scratch_->query.bind(scratch_->prepared.data());
+    if constexpr (!kRanks) scratch_->ranking.bind(scratch_->prepared.data());
+    std::vector<std::uint8_t>& done = scratch_->done;
+    std::fill(done.begin(), done.end(), std::uint8_t{0});
     const std::size_t enough = job_.passing.all() ? job_.wanted : kReadPerWanted * job_.wanted;
     std::size_t probed = 0;
     for (std::size_t ranked = job_.how.nprobe;; ranked *= 4) {
-      const auto lists = finder_.nearest(prepared_.data(), ranking(), ranked);
+      const auto lists = scratch_->finder.nearest(scratch_->prepared.data(), ranking(), ranked);
       for (std::size_t i = 0; i < lists.size(); ++i) {
         if (probed >= job_.how.nprobe && read_ >= enough) return;
-        if (done_[lists[i].list] != 0) continue;
-        done_[lists[i].list] = 1;
-        if (i + 1 < lists.size()) prefetch_lines(list(lists[i + 1].list).blocks.data(), kAskedLines);
-        probed += read_list(lists[i]) ? 1U : 0U;
+        if (done[lists[i].list] != 0) continue;
+        done[lists[i].list] = 1;
+        probed += read_list(lists[i], list(lists[std::min(i + 1, lists.size() - 1)].list)) ? 1U : 0U;
       }
-      if (lists.size() == done_.size()) return;
+      if (lists.size() == done.size()) return;
+    }
+  }
+
+  // What is read first of a list.
+  void ask_for(const List& rows) const noexcept {
+    if (job_.passing.all()) {
+      prefetch_lines(rows.blocks.data(), std::min(lines_of(rows.blocks.bytes()), lines_));
+    } else {
+      prefetch_lines(rows.slots.data(), std::min(lines_of(rows.rows * sizeof(Slot)), kSlotLines));
     }
   }
 
   // False where no row of it passes.
-  bool read_list(const RankedList& ranked) {
+  bool read_list(const RankedList& ranked, const List& next) {
     const List& rows = list(ranked.list);
-    const std::size_t blocks = ListShape::blocks(rows.rows);
     // A pool takes rows by their estimates, but signs only say which of them to read whole.
-    query_.enter(ranked.terms, candidates_.bounded() || query_.refines() ? deviations_ : 0.0F);
-    std::size_t passed = 0;
-    for (std::size_t b = 0; b < blocks; ++b) {
-      const Mask mask = job_.passing.all() ? ~Mask{0} : job_.passing.of(rows.slots(shape_, b));
-      if (mask == 0) continue;
-      passed +=
-          job_.passing.all() ? std::min(kRows, rows.rows - b * kRows) : static_cast<std::size_t>(std::popcount(mask));
-      read_block(rows, b, mask);
-    }
+    scratch_->query.enter(ranked.terms,
+                          scratch_->candidates.bounded() || scratch_->query.refines() ? deviations_ : 0.0F);
+    const std::size_t passed = job_.passing.all() ? read_all(rows, next) : read_passing(rows, next);
     read_ += passed;
     stats_.estimates += passed;
     stats_.lists += passed != 0 ? 1U : 0U;
     return passed != 0;
   }
 
+  std::size_t read_all(const List& rows, const List& next) {
+    const std::size_t blocks = ListShape::blocks(rows.rows);
+    for (std::size_t b = 0; b < blocks; ++b) {
+      if (b + 1 < blocks) {
+        prefetch_lines(rows.block(shape_, b + 1), lines_);
+      } else {
+        ask_for(next);
+      }
+      read_block(rows, b, ~Mask{0});
+    }
+    return rows.rows;
+  }
+
+  // The rows that pass, of blocks that have one, each asked for while the one before is read.
+  std::size_t read_passing(const List& rows, const List& next) {
+    std::vector<PassingBlock>& passing = scratch_->passing;
+    passing.clear();
+    std::size_t passed = 0;
+    for (std::size_t b = 0; b < ListShape::blocks(rows.rows); ++b) {
+      const Mask mask = job_.passing.of(rows.slots.data() + b * kRows);
+      if (mask == 0) continue;
+      passing.push_back({static_cast<std::uint32_t>(b), mask});
+      passed += static_cast<std::size_t>(std::popcount(mask));
+    }
+    ask_for(next);
+    for (std::size_t i = 0; i < passing.size(); ++i) {
+      if (i + 1 < passing.size()) prefetch_lines(rows.block(shape_, passing[i + 1].block), lines_);
+      read_block(rows, passing[i].block, passing[i].rows);
+    }
+    return passed;
+  }
+
   void read_block(const List& rows, std::size_t b, Mask mask) {
     alignas(kCacheLineBytes) float bounds[kRows];
+    const auto& query = scratch_->query;
     const ListBlock block = rows.codes(shape_, b);
-    Mask nearer = query_.estimate(block, candidates_.threshold() - offset_, bounds) & mask;
-    if (nearer == 0) return;
-    const Slot* const slots = rows.slots(shape_, b);
+    Mask nearer = query.estimate(block, scratch_->candidates.threshold() - offset_, bounds) & mask;
     for (; nearer != 0; nearer &= nearer - 1) {
       const auto i = static_cast<std::size_t>(std::countr_zero(nearer));
       const float lower = offset_ + bounds[i];
-      if (query_.refines()) {
-        if (lower < candidates_.threshold()) refine(rows, b, i);
+      if (query.refines()) {
+        if (lower < scratch_->candidates.threshold()) refine(rows, b, i);
       } else {
-        const float margin = query_.margin(block.factors[kRows + i]);
-        offer(slots[i], lower, lower + (1 + kUpperShare) * margin);
+        const float margin = query.margin(from_bfloat16(block.factors[kRows + i]));
+        offer(rows.slots[b * kRows + i], lower, lower + (1 + kUpperShare) * margin);
       }
     }
   }
 
   void refine(const List& rows, std::size_t b, std::size_t i) {
-    if constexpr (requires { query_.refine(nullptr, i, nullptr); }) {
-      const Estimate estimate = query_.refine(rows.block(shape_, b), i, rows.extra_of(shape_, b * kRows + i));
+    if constexpr (requires { scratch_->query.refine(nullptr, i, nullptr); }) {
+      const Estimate estimate = scratch_->query.refine(rows.block(shape_, b), i, rows.extra_of(shape_, b * kRows + i));
       const float distance = offset_ + estimate.distance;
-      const float error = candidates_.bounded() ? estimate.error : 0.0F;
-      offer(rows.slots(shape_, b)[i], distance - kFullLowerShare * error, distance + kFullUpperShare * error);
+      const float error = scratch_->candidates.bounded() ? estimate.error : 0.0F;
+      offer(rows.slots[b * kRows + i], distance - kFullLowerShare * error, distance + kFullUpperShare * error);
       ++stats_.refined;
     }
   }
@@ -219,34 +230,36 @@ class ListSearcher {
   // A row of which nothing is known may be anywhere.
   void offer(Slot slot, float lower, float upper) {
     const bool known = lower > unknown_row().add / 2;
-    candidates_.offer(slot, lower, known ? upper : std::numeric_limits<float>::infinity());
+    scratch_->candidates.offer(slot, lower, known ? upper : std::numeric_limits<float>::infinity());
   }
 
   template <class Distance>
   void measure(const Distance& distance) {
-    const auto found = candidates_.sorted();
-    if (candidates_.bounded()) {
-      stats_.distances += rerank(distance, found, nearest_, job_.batch.cancel);
+    const auto found = scratch_->candidates.sorted();
+    if (scratch_->candidates.bounded()) {
+      stats_.distances += rerank(distance, found, scratch_->nearest, job_.batch.cancel);
       return;
     }
-    slots_.clear();
-    for (const Neighbor& candidate : found) slots_.push_back(candidate.slot);
-    for_each_distance(distance, slots_, [&](Slot slot, float value) { nearest_.push({value, slot}); });
-    stats_.distances += slots_.size();
+    scratch_->slots.clear();
+    for (const Neighbor& candidate : found) scratch_->slots.push_back(candidate.slot);
+    for_each_distance(distance, scratch_->slots,
+                      [&](Slot slot, float value) { scratch_->nearest.push({value, slot}); });
+    stats_.distances += scratch_->slots.size();
   }
 
   // Every row that passes, by its vector.
   template <class Distance>
   void measure_all(const Distance& distance) {
-    nearest_.reset(job_.wanted);
-    for (std::size_t i = 0; i < done_.size(); ++i) {
-      slots_.clear();
+    scratch_->nearest.reset(job_.wanted);
+    for (std::size_t i = 0; i < scratch_->done.size(); ++i) {
+      scratch_->slots.clear();
       for (std::size_t row = 0; row < list(i).rows; ++row) {
-        const Slot slot = list(i).slot(shape_, row);
-        if (job_.passing.contains(slot)) slots_.push_back(slot);
+        const Slot slot = list(i).slots[row];
+        if (job_.passing.contains(slot)) scratch_->slots.push_back(slot);
       }
-      for_each_distance(distance, slots_, [&](Slot slot, float value) { nearest_.push({value, slot}); });
-      stats_.distances += slots_.size();
+      for_each_distance(distance, scratch_->slots,
+                        [&](Slot slot, float value) { scratch_->nearest.push({value, slot}); });
+      stats_.distances += scratch_->slots.size();
     }
   }
 
@@ -254,24 +267,18 @@ class ListSearcher {
   static constexpr bool kRanks = std::is_same_v<Codec, ResidualSigns>;
   ResidualSigns::Query& ranking() noexcept {
     if constexpr (kRanks) {
-      return query_;
+      return scratch_->query;
     } else {
-      return ranking_;
+      return scratch_->ranking;
     }
   }
 
   const Job& job_;
   const ListShape shape_;
-  const float offset_;  // of distances to those of codes
+  const std::size_t lines_;  // of a block, to ask for
+  const float offset_;       // of distances to those of codes
   const float deviations_;
-  typename Codec::Query query_;
-  ResidualSigns::Query ranking_;
-  Directory::Finder finder_;
-  Candidates candidates_;
-  TopK nearest_;
-  std::vector<float> prepared_;     // the query in code space
-  std::vector<std::uint8_t> done_;  // by list
-  std::vector<Slot> slots_;
+  const typename ListScratches::Pool<Codec>::Handle scratch_;
   std::size_t read_ = 0;  // rows that pass, of the lists that were read
   SearchStats stats_;
 };
@@ -309,11 +316,11 @@ SearchStats Ivf::search(const VectorView& view, const QueryBatch& batch, const I
         write_answer<L2Distance>({}, batch, q, answers, stats);
         stats.unfinished.push_back(static_cast<std::uint32_t>(q));
       }
-    } else if (const auto* signs = std::get_if<ResidualSigns>(&now->model->codec)) {
-      ListSearcher<ResidualSigns> searcher(job, *signs);
+    } else if (std::holds_alternative<ResidualSigns>(now->model->codec)) {
+      ListSearcher<ResidualSigns> searcher(job);
       run(searcher);
     } else {
-      ListSearcher<ResidualProduct> searcher(job, std::get<ResidualProduct>(now->model->codec));
+      ListSearcher<ResidualProduct> searcher(job);
       run(searcher);
     }
     const std::lock_guard lock(total_mutex);

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/half.h"
 #include "index/ivf/ivf.h"
+#include "index/ivf/scratch.h"
 
 namespace vdb {
 namespace {
@@ -85,14 +87,16 @@ ListCodec read_codec(const Container& file, const IvfParams& params) {
   return codec;
 }
 
-std::vector<float> read_centroids(const Container& file, std::size_t dim) {
+// Of centroids, as Directory keeps them.
+std::vector<std::uint16_t> read_offsets(const Container& file, std::size_t dim) {
   const Bytes bytes = file.section("centroid");
-  const std::size_t row = dim * sizeof(float);
+  const std::size_t row = dim * sizeof(std::uint16_t);
   require(bytes.size() % row == 0 && !bytes.empty() && bytes.size() / row <= kMaxSlots, file, "centroid",
           "rows of " + std::to_string(row) + " bytes", bytes.size());
-  std::vector<float> values(bytes.size() / sizeof(float));
+  std::vector<std::uint16_t> values(bytes.size() / sizeof(std::uint16_t));
   std::memcpy(values.data(), bytes.data(), bytes.size());
-  const bool finite = std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
+  const bool finite = std::all_of(values.begin(), values.end(),
+                                  [](std::uint16_t value) { return std::isfinite(from_bfloat16(value)); });
   require(finite, file, "centroid", "finite values", 0);
   return values;
 }
@@ -103,6 +107,7 @@ std::vector<std::shared_ptr<const List>> read_lists(const Container& file, const
   require(bytes.size() == n * sizeof(ListSize), file, "lists", std::to_string(n) + " records of 8 bytes", bytes.size());
   const auto blocks = std::make_shared<AlignedBuffer<std::uint8_t>>(file.values<std::uint8_t>("blocks"));
   const auto extra = std::make_shared<AlignedBuffer<std::uint8_t>>(file.values<std::uint8_t>("extra"));
+  const auto slots = std::make_shared<AlignedBuffer<Slot>>(file.values<Slot>("slots"));
   std::vector<std::shared_ptr<const List>> lists;
   std::uint64_t at = 0;
   for (std::size_t i = 0; i < n; ++i) {
@@ -110,11 +115,13 @@ std::vector<std::shared_ptr<const List>> read_lists(const Container& file, const
     std::memcpy(&record, bytes.data() + i * sizeof record, sizeof record);
     const std::uint64_t held = ListShape::blocks(record.rows);
     const std::uint64_t end = at + held;
-    require(end * shape.block_bytes() <= blocks->size() && end * shape.extra_block_bytes() <= extra->size(), file,
-            "lists", "no more rows than there are blocks for", record.rows);
+    const bool fits = end * shape.block_bytes() <= blocks->size() && end * shape.extra_block_bytes() <= extra->size() &&
+                      end * ListShape::kRows <= slots->size();
+    require(fits, file, "lists", "no more rows than there are blocks for", record.rows);
     List list;
     list.blocks = {blocks->data() + at * shape.block_bytes(), held * shape.block_bytes(), blocks};
     list.extra = {extra->data() + at * shape.extra_block_bytes(), held * shape.extra_block_bytes(), extra};
+    list.slots = {slots->data() + at * ListShape::kRows, held * ListShape::kRows, slots};
     list.rows = record.rows;
     list.quota = record.quota;
     lists.push_back(std::make_shared<const List>(std::move(list)));
@@ -122,6 +129,8 @@ std::vector<std::shared_ptr<const List>> read_lists(const Container& file, const
   }
   require(at * shape.block_bytes() == blocks->size(), file, "blocks", "the blocks of all lists", blocks->size());
   require(at * shape.extra_block_bytes() == extra->size(), file, "extra", "the bits of all lists", extra->size());
+  const std::size_t slot_bytes = file.section("slots").size();
+  require(at * ListShape::kRows * sizeof(Slot) == slot_bytes, file, "slots", "the slots of all lists", slot_bytes);
   return lists;
 }
 
@@ -152,17 +161,20 @@ std::uint64_t Ivf::save(const std::string& path, Bytes identity) const {
   std::vector<ListSize> lists;
   std::vector<Bytes> blocks;
   std::vector<Bytes> extra;
+  std::vector<Bytes> slots;
   for (const auto& list : now->lists) {
     const std::size_t n = ListShape::blocks(list->rows);
     lists.push_back({narrow(list->rows), narrow(std::min<std::size_t>(list->quota, kMaxSlots))});
     blocks.push_back({list->blocks.data(), n * shape.block_bytes()});
     extra.push_back({list->extra.data(), n * shape.extra_block_bytes()});
+    slots.push_back(bytes_of(list->slots.span().first(n * ListShape::kRows)));
   }
   sections.push_back({"codec", codec});
-  sections.push_back({"centroid", bytes_of(std::span(now->directory->centroids()))});
+  sections.push_back({"centroid", bytes_of(std::span(now->directory->offsets()))});
   sections.push_back({"lists", bytes_of(std::span<const ListSize>(lists))});
   sections.push_back({"blocks", {}, blocks});
   sections.push_back({"extra", {}, extra});
+  sections.push_back({"slots", {}, slots});
   return write_container(path, identity, sections);
 }
 
@@ -184,9 +196,10 @@ std::unique_ptr<Ivf> Ivf::load(const std::string& path) {
   require(state.model || (record.covered == 0 && record.rows == 0), file, "params", "a training", record.covered);
   if (state.model) {
     const IvfParams& params = index->params_;
-    state.directory = std::make_shared<const Directory>(params.metric, read_centroids(file, params.dim),
+    state.directory = std::make_shared<const Directory>(params.metric, read_offsets(file, params.dim),
                                                         state.model->mean(), params.seed);
     state.lists = read_lists(file, state.model->shape, state.directory->size());
+    state.scratches = std::make_shared<ListScratches>();
   }
   state.covered = record.covered;
   state.rows = record.rows;

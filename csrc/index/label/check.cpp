@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -24,7 +25,8 @@ class RowRules {
     if (!holds) throw Corrupted({path_, section, at, std::string(expected), std::to_string(found)});
   }
 
-  // Every chain leads down through rows of its own. First of all: the other rules follow chains.
+  // Every chain leads down through rows of its own, and each row is in one. First of all: the other rules follow
+  // chains.
   void check_chains() const {
     std::vector<bool> seen(used_, false);
     for (std::size_t slot = 0; slot < rows_.slots(); ++slot) {
@@ -38,18 +40,21 @@ class RowRules {
         section = "links";
       }
     }
+    const auto lost = std::find(seen.begin(), seen.end(), false);
+    require(lost == seen.end(), "links", static_cast<std::uint64_t>(lost - seen.begin()), "a row of some slot", used_);
   }
 
   // Counts the nodes of each overlay by number, and checks that no slot is in one twice.
   std::vector<std::size_t> count_nodes(std::size_t numbers) const {
     std::vector<std::size_t> counts(numbers, 0);
+    std::vector<Slot> last(numbers, kAbsentSlot);  // slot counted in it
     for (std::size_t slot = 0; slot < rows_.slots(); ++slot) {
       rows_.for_each_row(static_cast<Slot>(slot), [&](std::uint32_t row, const OverlayRows::Link& link) {
         if (link.overlay >= numbers) {
           require(false, "links", row, "overlays below " + std::to_string(numbers), link.overlay);
         }
-        require(rows_.find(static_cast<Slot>(slot), link.overlay) == row, "links", row, "one row of an overlay",
-                link.overlay);
+        require(last[link.overlay] != slot, "links", row, "one row of an overlay", link.overlay);
+        last[link.overlay] = static_cast<Slot>(slot);
         ++counts[link.overlay];
       });
     }

@@ -97,7 +97,8 @@ void address(const CodeRows& all, const std::uint32_t* slots, std::size_t n, con
   for (std::size_t r = 0; r < kRows; ++r) records[r] = all.data + all.stride * slots[r < n ? r : n - 1];
 }
 
-float finish(const BitCodeKernels::DistanceQuery& query, const std::uint8_t* factors, std::uint32_t product) noexcept {
+[[maybe_unused]] float finish(const BitCodeKernels::DistanceQuery& query, const std::uint8_t* factors,
+                              std::uint32_t product) noexcept {
   BitCodeKernels::Factors row;
   __builtin_memcpy(&row, factors, sizeof row);
   // At most 2^24, so signed: the conversion is one instruction.

@@ -33,18 +33,24 @@ struct Simd {
     sums.odd = _mm256_add_epi16(sums.odd, _mm256_srli_epi16(four, 8));
   }
 
-  static std::uint32_t finish_lanes(__m128i sums, const PackedScanKernels::Query& query, const float* factors,
+  static __m256 load(const float* factors) noexcept { return _mm256_loadu_ps(factors); }
+  static __m256 load(const std::uint16_t* factors) noexcept {
+    const __m256i upper = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(factors)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(upper, 16));
+  }
+  template <class Factor>
+  static std::uint32_t finish_lanes(__m128i sums, const PackedScanKernels::Query& query, const Factor* factors,
                                     const PackedScanKernels::Bounds& bounds, float* out) noexcept {
     const __m256 sum = _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(sums));
     const __m256 product = _mm256_add_ps(_mm256_mul_ps(_mm256_set1_ps(query.scale), sum), _mm256_set1_ps(query.base));
-    const __m256 change =
-        _mm256_add_ps(_mm256_loadu_ps(factors), _mm256_mul_ps(_mm256_loadu_ps(factors + kRows), product));
+    const __m256 change = _mm256_add_ps(load(factors), _mm256_mul_ps(load(factors + kRows), product));
     const __m256 distance = _mm256_add_ps(_mm256_set1_ps(bounds.distance), change);
     _mm256_storeu_ps(out, distance);
     const __m256 nearer = _mm256_cmp_ps(distance, _mm256_set1_ps(bounds.threshold), _CMP_LT_OQ);
     return static_cast<std::uint32_t>(_mm256_movemask_ps(nearer));
   }
-  static std::uint32_t finish(const Sums& sums, const PackedScanKernels::Query& query, const float* factors,
+  template <class Factor>
+  static std::uint32_t finish(const Sums& sums, const PackedScanKernels::Query& query, const Factor* factors,
                               const PackedScanKernels::Bounds& bounds, float* out) noexcept {
     const __m256i even = _mm256_sub_epi16(sums.all, _mm256_slli_epi16(sums.odd, 8));
     const __m256i low = _mm256_unpacklo_epi16(even, sums.odd);   // rows 0 to 7 and 16 to 23

@@ -30,18 +30,24 @@ struct Simd {
     }
   }
 
-  static std::uint32_t finish_lanes(uint32x4_t sums, const PackedScanKernels::Query& query, const float* factors,
+  static float32x4_t load(const float* factors) noexcept { return vld1q_f32(factors); }
+  static float32x4_t load(const std::uint16_t* factors) noexcept {
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(factors), 16));
+  }
+  template <class Factor>
+  static std::uint32_t finish_lanes(uint32x4_t sums, const PackedScanKernels::Query& query, const Factor* factors,
                                     const PackedScanKernels::Bounds& bounds, float* out) noexcept {
     constexpr std::uint32_t kBits[4] = {1, 2, 4, 8};
     const float32x4_t scaled = vmulq_f32(vdupq_n_f32(query.scale), vcvtq_f32_u32(sums));
     const float32x4_t product = vaddq_f32(scaled, vdupq_n_f32(query.base));
-    const float32x4_t change = vaddq_f32(vld1q_f32(factors), vmulq_f32(vld1q_f32(factors + kRows), product));
+    const float32x4_t change = vaddq_f32(load(factors), vmulq_f32(load(factors + kRows), product));
     const float32x4_t distance = vaddq_f32(vdupq_n_f32(bounds.distance), change);
     vst1q_f32(out, distance);
     const uint32x4_t nearer = vcltq_f32(distance, vdupq_n_f32(bounds.threshold));
     return vaddvq_u32(vandq_u32(nearer, vld1q_u32(kBits)));
   }
-  static std::uint32_t finish(const Sums& sums, const PackedScanKernels::Query& query, const float* factors,
+  template <class Factor>
+  static std::uint32_t finish(const Sums& sums, const PackedScanKernels::Query& query, const Factor* factors,
                               const PackedScanKernels::Bounds& bounds, float* out) noexcept {
     std::uint32_t nearer = 0;
     for (std::size_t i = 0; i < kRows; i += 8) {

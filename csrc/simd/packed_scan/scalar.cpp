@@ -1,4 +1,5 @@
 // Packed neighbours without intrinsics: the reference the other levels are tested against, and the fallback.
+#include "base/half.h"
 #include "simd/tables.h"
 
 namespace vdb::scalar {
@@ -20,12 +21,15 @@ struct Simd {
       }
     }
   }
-  static std::uint32_t finish(const Sums& sums, const PackedScanKernels::Query& query, const float* factors,
+  static float load(const float* factor) noexcept { return *factor; }
+  static float load(const std::uint16_t* factor) noexcept { return from_bfloat16(*factor); }
+  template <class Factor>
+  static std::uint32_t finish(const Sums& sums, const PackedScanKernels::Query& query, const Factor* factors,
                               const PackedScanKernels::Bounds& bounds, float* out) noexcept {
     std::uint32_t nearer = 0;
     for (std::size_t i = 0; i < kRows; ++i) {
       const float product = query.scale * static_cast<float>(sums.rows[i]) + query.base;
-      out[i] = bounds.distance + (factors[i] + factors[kRows + i] * product);
+      out[i] = bounds.distance + (load(factors + i) + load(factors + kRows + i) * product);
       if (out[i] < bounds.threshold) nearer |= 1U << i;
     }
     return nearer;

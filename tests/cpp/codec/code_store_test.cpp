@@ -267,6 +267,32 @@ TEST_CASE("params that no writer gives are refused, whatever is covered") {
   }
 }
 
+TEST_CASE("parameters that are not those of the codec are refused, for it may be trained anew by them") {
+  constexpr std::size_t kBitsAt = 16;
+  constexpr std::size_t kCountAt = 20;  // of sub-quantisers
+  const TemporaryFolder folder;
+  const Vectors rows = testing::clustered_vectors(Metric::kL2, 20, 4, 2);
+  const auto refused = [&](const CodeParams& params, std::size_t at, unsigned char value) {
+    const std::string path = folder.file("codes");
+    std::filesystem::remove(path);
+    CodeStore codes(params);
+    extend(codes, rows.view());
+    codes.save(path, kIdentity);
+    const Container file = Container::read(path);
+    Content changed(file.section("codes").begin(), file.section("codes").end());
+    changed[at] = value;
+    const Section sections[] = {
+        {"codes", changed}, {"codec", file.section("codec")}, {"records", file.section("records")}};
+    std::filesystem::remove(path);
+    write_container(path, kIdentity, sections);
+    CHECK_THROWS_WITH_AS(CodeStore::load(path), doctest::Contains("codec"), Corrupted);
+  };
+  refused({.kind = CodecKind::kRabitq, .dim = 4, .bits = 2}, kBitsAt, 3);
+  refused({.kind = CodecKind::kRabitq, .dim = 4, .bits = 2}, kBitsAt, 200);
+  refused({.kind = CodecKind::kPq, .dim = 4, .bits = 4, .m = 2}, kBitsAt, 8);
+  refused({.kind = CodecKind::kPq, .dim = 4, .bits = 4, .m = 2}, kCountAt, 0);
+}
+
 TEST_CASE("the sample of the widest vectors stays a small part of memory") {
   constexpr std::size_t kDim = 65'535;
   constexpr std::size_t kRows = 600;

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/half.h"
 #include "codec/residual_product.h"
 #include "codec/residual_signs.h"
 #include "data.h"
@@ -68,8 +69,8 @@ struct Block {
     for (std::size_t i = 0; i < kRows; ++i) {
       ResidualFactors found{};
       encoder.encode(cloud.row(i), cloud.centroid.data(), {code.data(), &found, extra_of(codec, i)});
-      factors[i] = found.add;
-      factors[kRows + i] = found.multiply;
+      factors[i] = to_bfloat16(found.add);
+      factors[kRows + i] = to_bfloat16(found.multiply);
       for (std::size_t j = 0; j < code.size(); ++j) {
         codes[codec.interleaved() ? kRows * j + i : code.size() * i + j] = code[j];
       }
@@ -79,7 +80,7 @@ struct Block {
   ListBlock view() const { return {codes.data(), factors.data()}; }
 
   std::vector<std::uint8_t> codes;
-  std::array<float, 2 * kRows> factors{};
+  std::array<std::uint16_t, 2 * kRows> factors{};
   std::vector<std::uint8_t> extra;
 };
 
@@ -112,7 +113,7 @@ Spread spread_of(const Codec& codec, const Cloud& cloud, bool l2) {
     query.enter(terms_of(cloud, values, l2), 1);
     query.estimate(block.view(), kInfinity, bounds.data());
     for (std::size_t i = 0; i < kRows; ++i) {
-      const double margin = double{query.margin(block.factors[kRows + i])};
+      const double margin = double{query.margin(from_bfloat16(block.factors[kRows + i]))};
       CHECK(double{bounds[i]} == doctest::Approx(double{estimates[i]} - margin).epsilon(1e-4));
       const double exact = distance(values.data(), cloud.row(i), cloud.dim, l2);
       const double error = (double{estimates[i]} - exact) / margin;

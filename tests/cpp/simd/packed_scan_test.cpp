@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/half.h"
 #include "data.h"
 #include "simd/kernels.h"
 
@@ -64,6 +65,26 @@ TEST_CASE("estimates of packed neighbours are the same bits at every level and f
         CHECK((nearer >> i & 1U) == (expected < bounds.threshold ? 1U : 0U));
       }
     }
+  }
+}
+
+TEST_CASE("factors in bfloat16 give what the same factors give as floats") {
+  for (const Isa isa : available_isas()) {
+    CAPTURE(name_of(isa));
+    Group group(96, 5);
+    std::vector<std::uint16_t> halves(group.factors.size());
+    std::transform(group.factors.begin(), group.factors.end(), halves.begin(), to_bfloat16);
+    halves[7] = to_bfloat16(kInfinity);
+    std::transform(halves.begin(), halves.end(), group.factors.begin(), from_bfloat16);
+    const PackedScanKernels& kernels = kernels_for(isa).packed_scan;
+    std::vector<float> expected(kRows);
+    std::vector<float> out(kRows);
+    const PackedScanKernels::Bounds bounds{3.5F, 3.0F};
+    const std::uint32_t nearer =
+        kernels.estimate(group.query(), group.codes.data(), group.factors.data(), bounds, expected.data());
+    CHECK(kernels.estimate_bf16(group.query(), group.codes.data(), halves.data(), bounds, out.data()) == nearer);
+    CHECK(out == expected);
+    CHECK(nearer != 0);
   }
 }
 

@@ -20,7 +20,7 @@ from vdb.query.methods.overlays import LabelWalk, Overlay, RangeWalk
 from vdb.query.methods.scans import CodeScan, Scan, why_no_codes
 from vdb.query.methods.walks import AcornWalk, GraphWalk, PostWalk, TwoHopWalk
 from vdb.query.plan import Plan, Question, Situation
-from vdb.query.planner import make_plan, quoted, wants_density
+from vdb.query.planner import Planner, make_plan, wants_density
 
 MILLION = 1_000_000
 MACHINE = guessed(1536, 112)  # pinned: a test that measures decides nothing
@@ -96,7 +96,7 @@ def test_walk_of_filtered_rows_is_bounded_by_the_scan_and_more_tightly_where_its
         assert plan.effort.ef <= plan.effort.budget
         taken = MACHINE.filtered_step * walked.steps[1] + MACHINE.test * walked.tests[1]
         bound_by = plan.effort.budget * taken / (walked.steps[1] + walked.tests[1] / 16)
-        assert bound_by == pytest.approx(share * costs["codes h"], rel=0.1)
+        assert bound_by == pytest.approx(min(share * costs["codes h"], 4 * costs["graph h"]), rel=0.1)
 
 
 def test_default_effort_rises_where_the_curve_falls_short_of_the_default_recall() -> None:
@@ -198,7 +198,7 @@ def term(column: str, count: int, **more: object) -> SimpleNamespace:
 
 def overlays(question: Question) -> Methods:
     ranged, labelled = Overlay("r", "day", 16, "h"), Overlay("l", "topic", 16, "h")
-    label_walk = LabelWalk(labelled, GRAPH, MACHINE, question, lambda label: label < 100)
+    label_walk = LabelWalk(labelled, GRAPH, MACHINE, question, lambda label: 40_000 * (label < 100))
     return Methods.of([*bound(question).every, RangeWalk(ranged, GRAPH, MACHINE, question), label_walk])
 
 
@@ -243,11 +243,41 @@ def test_values_with_overlays_are_walked_in_them() -> None:
     assert any("overlays" in refusal for refusal in refusals)
 
 
+def test_overlay_with_a_curve_is_walked_as_hard_as_that_says() -> None:
+    question, shares = Question(10), (walks(1 / 2, 500, best=0.95), walks(1 / 8, 300), walks(1 / 64, 100))
+    graph = Graph(16, MILLION, replace(CURVE, filtered=shares))
+    walk = RangeWalk(Overlay("r", "day", 16, "h", has_curve=True), graph, MACHINE, question)
+
+    def planned_among(matching: int) -> Plan:
+        seen = Situation(question, MILLION, matching, MILLION, ranges=(term("day", matching, low=1, high=2),))  # type: ignore[arg-type]
+        return make_plan(seen, Methods.of([Scan(MACHINE), walk]))
+
+    found = [planned_among(round(share * MILLION)) for share in (1 / 2, 1 / 4, 1 / 8, 1 / 24, 1 / 100)]
+    assert [plan.method.strategy for plan in found] == ["scan", "scan", "range", "range", "scan"]
+    assert found[2].effort.ef == 64
+    assert found[3].considered[1].cost < found[2].considered[1].cost
+    forced = make_plan(found[0].situation._replace(question=question._replace(strategy="range")), found[0].methods)
+    assert forced.effort.ef == 64
+
+
+def test_values_cost_a_walk_each_and_of_those_a_row_has_all_of_the_rarest_is_walked() -> None:
+    def cost(*labels: int, any_of: bool) -> float:
+        plan = with_terms(20_000, labels=(term("topic", 20_000, label_ids=labels, any=any_of),))
+        return next(c.cost for c in plan.considered if c.method.strategy == "label")
+
+    assert cost(1, any_of=True) < cost(1, 2, any_of=True) < cost(1, 2, 3, any_of=True)
+    assert cost(1, any_of=True) < cost(1, 2, any_of=False), "the overlay has more rows than have both"
+    counts = {1: 50_000, 2: 30_000, 3: 0}
+    walk = LabelWalk(Overlay("l", "topic", 16, "h"), GRAPH, MACHINE, Question(10), counts.__getitem__)
+    assert walk.among(term("topic", 20_000, label_ids=(1, 2, 3), any=False)) == ([2],)  # type: ignore[arg-type]
+    assert walk.among(term("topic", 20_000, label_ids=(1, 2, 3), any=True)) == ()  # type: ignore[arg-type]
+
+
 def test_density_is_looked_for_only_where_a_walk_might_win() -> None:
     def wanted(matching: int, **asked: object) -> Method | None:
         question = Question(10, **asked)  # type: ignore[arg-type]
         seen, methods = Situation(question, MILLION, matching, MILLION), bound(question)
-        return wants_density(seen, methods, quoted(seen, methods))
+        return wants_density(seen, methods)
 
     assert wanted(MILLION) is None
     assert wanted(20) is None
@@ -291,3 +321,17 @@ def test_every_plan_is_runnable_and_bounded(seen: Situation, curve: RecallCurve 
         chosen = next(c for c in plan.considered if c.method is plan.method)
         assert math.isfinite(chosen.cost)
         assert chosen.cost <= 1.05 * min(costs)
+
+
+@given(SITUATIONS)
+def test_decisions_are_plans_of_counts_cut_short_and_do_not_depend_on_what_came_before(seen: Situation) -> None:
+    planner = Planner(bound(seen.question, Graph(16, seen.slots, CURVE)))
+    plan, near = planner.decide(seen)
+    other = seen._replace(matching=seen.matching + (2 * seen.k < seen.matching < seen.rows - 1))
+    planner.decide(other)
+    assert planner.decide(seen) == Planner(planner.methods).decide(seen) == (plan, near)
+    assert plan.situation == seen
+    costs = [c.cost for c in plan.considered if not c.refusal]
+    if seen.question.strategy == "auto":
+        chosen = next(c for c in plan.considered if c.method is plan.method)
+        assert chosen.cost <= 1.2 * min(costs)

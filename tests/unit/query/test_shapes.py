@@ -131,7 +131,7 @@ def filled(form: str, data: st.DataObject) -> str:
     return form
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=8), st.data())
 def test_what_is_read_never_depends_on_what_was_read_before(pieces: list[str], data: st.DataObject) -> None:
     of = schema()
@@ -140,7 +140,7 @@ def test_what_is_read_never_depends_on_what_was_read_before(pieces: list[str], d
         assert read(text, of) == read(text, schema())
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(FORMS), max_size=3), st.data())
 def test_predicates_read_by_their_shape_are_what_they_would_be(parts: list[str], data: st.DataObject) -> None:
     of = schema()

@@ -65,9 +65,10 @@ class ListProbe(Walk):
         pace = self._lists.pace
         if seen.matching == seen.rows:
             return pace.call + work.steps * pace.code + work.tests * pace.vector
-        # The codes of a block are read together, and a block that holds no row that passes is not read.
-        read = work.steps * min(1.0 / max(_density(seen), 1.0 / _BLOCK), _BLOCK)
-        return pace.call + read * pace.tested + work.tests * pace.vector
+        # All slots are looked up; the codes of a block are read together, and not where none of its rows passes.
+        slots = work.steps / max(_density(seen), work.steps / seen.rows)
+        codes = min(slots, work.steps * _BLOCK)
+        return pace.call + slots * pace.tested + codes * pace.code + work.tests * pace.vector
 
     def effort(self, seen: Situation) -> Effort:
         """Of the curve at that density, as close as it comes where the search is forced; every list without a curve."""

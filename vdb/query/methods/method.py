@@ -32,6 +32,8 @@ class Method(ABC):
         Why no search can use it; empty where one can.
     least : float
         Nanoseconds that no search of sparse rows by it takes less than: where another method does, it is not priced.
+    looking : float
+        Nanoseconds of `least` that go into finding what lies near the query: lost where another method is chosen then.
     is_scan, exact : bool
         Whether it looks at every allowed row, and whether it finds the true neighbours.
     looks_near : bool
@@ -48,6 +50,7 @@ class Method(ABC):
         self.index = index
         self.unusable = unusable
         self.least = 0.0
+        self.looking = 0.0
 
     def refusal(self, seen: Situation) -> str:  # noqa: ARG002
         """Why it cannot serve this search; empty where it can."""

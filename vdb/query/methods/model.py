@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from vdb.index.recall import RecallCurve
     from vdb.query.plan import Question, Situation
 
-# Rows that an unfiltered walk at M=16 looks at, where no curve says it: _WALK * ln(rows) * ef ** _WALK_POWER, fitted to
+# Rows that an unfiltered walk at M=16 looks at, where no curve says it: _WALK * ln(rows) * ef ** WALK_POWER, fitted to
 # the counts that bench/run.py records on 20,000 and 100,000 rows of the real set, ef 10 to 240.
 _WALK: Final = 6.2
-_WALK_POWER: Final = 0.68
+WALK_POWER: Final = 0.68
 _WALK_M_POWER: Final = 0.75
 
 # What a default effort is taken for: a curve is of a sample of queries and filters.
@@ -48,7 +48,7 @@ def walk_steps(graph: Graph, ef: int) -> float:
     if graph.curve is not None and graph.curve.steps:
         return count_at(graph.curve.efs, graph.curve.steps, ef)
     nodes = max(graph.nodes, 2)
-    steps: float = _WALK * (graph.M / 16) ** _WALK_M_POWER * math.log(nodes) * ef**_WALK_POWER
+    steps: float = _WALK * (graph.M / 16) ** _WALK_M_POWER * math.log(nodes) * ef**WALK_POWER
     return min(steps, float(nodes))
 
 
@@ -156,13 +156,7 @@ class FilteredWork:
         densities = self._densities
         for i in range(1, len(densities)):
             if at >= densities[i]:
-                above, below = self._work[i - 1], self._work[i]
-                share = (densities[i - 1] - at) / (densities[i - 1] - densities[i])
-                return Work(
-                    max(above.ef, below.ef),
-                    above.steps * (below.steps / above.steps) ** share,
-                    above.tests + share * (below.tests - above.tests),
-                )
+                return _between(self._work[i - 1], self._work[i], _part(densities, i, at))
         return None
 
 
@@ -172,6 +166,48 @@ def filtered_walks(graph: Graph, question: Question) -> FilteredWork:
     work = None if plain is None else Work(plain, walk_steps(graph, plain))
     measured = () if graph.curve is None else graph.curve.filtered
     return FilteredWork(work, [(walks, _work_of(walks, question)) for walks in measured])
+
+
+class OverlayWork:
+    """What walks of an overlay take for one question, by the share of all rows that they are among.
+
+    Between the shares measured it is interpolated. Nothing is promised below the least of them, where scans take less
+    time, and around one at which the recall was not reached.
+    """
+
+    def __init__(self, curve: RecallCurve, question: Question) -> None:
+        self._shares = [math.log(walks.share) for walks in curve.filtered]  # falling
+        self._work = [_work_of(walks, question) for walks in curve.filtered]
+        self.promises = any(work is not None for work in self._work)  # anywhere
+
+    def at(self, share: float) -> Work | None:
+        """Among that share of the rows; None where nothing is promised."""
+        at = math.log(share) if share > 0.0 else -math.inf
+        shares, above = self._shares, self._work[0]
+        if at >= shares[0]:
+            return above
+        for i in range(1, len(shares)):
+            below = self._work[i]
+            if at >= shares[i]:
+                if at == shares[i] or above is None or below is None:
+                    return below if at == shares[i] else None
+                return _between(above, below, _part(shares, i, at))
+            above = below
+        return None
+
+
+def _part(falling: list[float], i: int, at: float) -> float:
+    """How far `at` is on the way from the value before `i` to that at `i`."""
+    return (falling[i - 1] - at) / (falling[i - 1] - falling[i])
+
+
+def _between(above: Work, below: Work, part: float) -> Work:
+    """What lies between two, the first being 0 and the second 1."""
+    return Work(
+        max(above.ef, below.ef),
+        above.steps * (below.steps / above.steps) ** part,
+        above.tests + part * (below.tests - above.tests),
+    )
 
 
 def _work_of(walks: FilteredWalks, question: Question) -> Work | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from vdb.index.recall import widened
 from vdb.query.methods.method import IMPOSSIBLE
-from vdb.query.methods.model import Graph, PlainEffort, walk_steps, why_no_effort
+from vdb.query.methods.model import WALK_POWER, Graph, OverlayWork, PlainEffort, Work, walk_steps, why_no_effort
 from vdb.query.methods.walks import Walk
 from vdb.query.plan import Effort
 
@@ -27,12 +27,16 @@ _LEAST_SHARE: Final = 1 / 16  # of the rows of a term that match the rest: fewer
 
 
 class Overlay(NamedTuple):
-    """An index over one attribute: its name, the attribute, its edges a node, and the graph whose codes it reads."""
+    """An index over one attribute: its name, the attribute, its edges a node, and the graph whose codes it reads.
+
+    `has_curve` says whether walks of it were measured, by the share of the rows that they are among.
+    """
 
     name: str
     attribute: str
     M: int
     codes: str | None
+    has_curve: bool = False
 
 
 T = TypeVar("T", "RangeTerm", "LabelTerm")
@@ -44,8 +48,11 @@ class OverlayWalk(Walk, Generic[T]):
     def __init__(
         self, overlay: Overlay, graph: Graph, machine: Machine, question: Question, unusable: str = ""
     ) -> None:
-        """`graph` is the one over all rows: fewer rows take no more effort than its curve says."""
-        super().__init__(overlay.name, unusable or why_no_effort(graph, question))
+        """`graph` is the overlay where it has a curve, else the one over all rows, which takes no less effort."""
+        curve = graph.curve if overlay.has_curve else None
+        self._measured = None if curve is None else OverlayWork(curve, question)
+        somewhere = self._measured is not None and self._measured.promises
+        super().__init__(overlay.name, unusable or ("" if somewhere else why_no_effort(graph, question)))
         self._overlay, self._machine = overlay, machine
         self._plain_ef = PlainEffort(graph, question)
 
@@ -56,6 +63,10 @@ class OverlayWalk(Walk, Generic[T]):
     @abstractmethod
     def among(self, term: T) -> tuple[Any, ...]:
         """What the core knows the rows of a term by; empty where it cannot walk among them."""
+
+    def walks_of(self, term: T) -> tuple[int, int]:
+        """How many walks a term takes, and the rows of all of them."""
+        return 1, term.rows
 
     @abstractmethod
     def graph_of(self, search: Search) -> Any:
@@ -80,24 +91,29 @@ class OverlayWalk(Walk, Generic[T]):
 
     def cost(self, seen: Situation) -> float:
         """A walk among the rows of the term, wider where the rest of the predicate lets few of them pass."""
-        term = self.term(seen)
-        if term is None or seen.matching < _LEAST_SHARE * term.rows:
+        walks, rows = self._walks(seen)
+        if rows == 0 or seen.matching < _LEAST_SHARE * rows:
             return IMPOSSIBLE
-        pool = widened(self._plain_ef(seen), term.rows, seen.matching)
-        return self._machine.call + self._machine.filtered_step * self._steps(term.rows, pool)
+        work = self._work(seen, rows / walks)
+        if work is None:
+            return IMPOSSIBLE
+        steps: float = walks * work.steps * max(rows / max(seen.matching, 1), 1.0) ** WALK_POWER
+        return self._machine.call + self._machine.filtered_step * min(steps, rows)
 
     def effort(self, seen: Situation) -> Effort:
-        """Of the curve of the graph over all rows."""
-        ef = self._plain_ef(seen)
-        return Effort(ef, widened(ef, self._count(seen), seen.matching))
+        """That at which walks among so many rows were measured to find enough, or of the graph over all rows."""
+        walks, rows = self._walks(seen)
+        work = self._work(seen, rows / walks)
+        ef = max(self._plain_ef(seen) if work is None else work.ef, seen.returned)
+        return Effort(ef, widened(ef, rows, seen.matching))
 
     def steps_within(self, nanoseconds: float, seen: Situation) -> int:
         """At the pace of a walk under a filter."""
-        return max(math.ceil(nanoseconds / self._machine.filtered_step), self._plain_ef(seen))
+        return max(math.ceil(nanoseconds / self._machine.filtered_step), self.effort(seen).ef)
 
     def is_guess(self, seen: Situation) -> bool:
         """Where the rest of the predicate may keep its rows away from the query."""
-        return 2 * seen.matching < self._count(seen)
+        return 2 * seen.matching < self._walks(seen)[1]
 
     def walked(self, search: Search, effort: Effort, k: int, limit: int) -> Found:
         """By the core, among the rows of the term."""
@@ -124,12 +140,17 @@ class OverlayWalk(Walk, Generic[T]):
         covered: int = self.graph_of(search).covered
         return covered
 
-    def _count(self, seen: Situation) -> int:
+    def _walks(self, seen: Situation) -> tuple[int, int]:
+        """The walks it would take and the rows of all of them, none where there is no term."""
         term = self.term(seen)
-        return 0 if term is None else term.rows
+        return (1, 0) if term is None else self.walks_of(term)
 
-    def _steps(self, rows: int, pool: int) -> float:
-        return walk_steps(Graph(self._overlay.M, rows), pool)
+    def _work(self, seen: Situation, rows: float) -> Work | None:
+        """What a walk among so many rows takes; None where no recall is promised there."""
+        if self._measured is not None:
+            return self._measured.at(rows / max(seen.rows, 1))
+        ef = self._plain_ef(seen)
+        return Work(ef, walk_steps(Graph(self._overlay.M, math.ceil(rows)), ef))
 
 
 class RangeWalk(OverlayWalk["RangeTerm"]):
@@ -156,35 +177,41 @@ class RangeWalk(OverlayWalk["RangeTerm"]):
 
 
 class LabelWalk(OverlayWalk["LabelTerm"]):
-    """A walk of the overlays of one value, or of a few of which a row has one.
+    """A walk of the overlays of a few values of which a row has one, or of the rarest of those it has all of.
 
     Parameters
     ----------
-    has : callable or None
-        Whether a label has an overlay; None while the overlays lack labels that were changed.
+    count : callable or None
+        Nodes of the overlay of a label, 0 where it has none; None while the overlays lack labels that were changed.
     """
 
     strategy = "label"
 
     def __init__(
-        self, overlay: Overlay, graph: Graph, machine: Machine, question: Question, has: Callable[[int], bool] | None
+        self, overlay: Overlay, graph: Graph, machine: Machine, question: Question, count: Callable[[int], int] | None
     ) -> None:
-        unusable = "" if has is not None else "labels were changed in this transaction"
+        unusable = "" if count is not None else "labels were changed in this transaction"
         super().__init__(overlay, graph, machine, question, unusable)
-        self._has = has or (lambda _: False)
+        self._count = count or (lambda _: 0)
 
     def terms(self, seen: Situation) -> tuple[LabelTerm, ...]:
         """Values of columns."""
         return seen.labels
 
     def among(self, term: LabelTerm) -> tuple[list[int]] | tuple[()]:
-        """The overlays to walk: all of a union, one of values that must all be there."""
-        known = [label for label in term.label_ids if self._has(label)]
+        """The overlays to walk."""
+        known = [label for label in term.label_ids if self._count(label)]
         if not term.any:
-            known = known[:1]
+            known = sorted(known, key=self._count)[:1]
         elif len(known) < len(term.label_ids) or len(known) > _MOST_LABELS:
             known = []
         return (known,) if known else ()
+
+    def walks_of(self, term: LabelTerm) -> tuple[int, int]:
+        """One for each value of which a row may have any; of values that a row has all of, one among those with one."""
+        if term.any:
+            return len(term.label_ids), term.rows
+        return 1, min(filter(None, map(self._count, term.label_ids)), default=0)
 
     def graph_of(self, search: Search) -> _core.LabelGraph:
         """The overlays of the column."""

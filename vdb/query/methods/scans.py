@@ -38,11 +38,12 @@ class Scan(Method):
         super().__init__(index, unusable)
         self._machine = machine
         self._share = share
+        self._call = machine.code_call if index else machine.call
 
     def cost(self, seen: Situation) -> float:
         """What it reads, at the pace its rows lie at."""
         per_row = row_time(self._machine.vectors, seen.matching / max(seen.slots, 1))
-        return self._machine.call + seen.matching * per_row * self._share
+        return self._call + seen.matching * per_row * self._share
 
     def effort(self, seen: Situation) -> Effort:  # noqa: ARG002
         """Nothing to choose."""

@@ -70,6 +70,7 @@ class GraphWalk(Walk):
         self._plain_ef = PlainEffort(graph, question)
         self._filtered = filtered_walks(graph, question)
         self.least = self._least(question)
+        self.looking = machine.seeds
 
     def cost(self, seen: Situation) -> float:
         """By the rows the walk is expected to look at, near the query where that is known."""

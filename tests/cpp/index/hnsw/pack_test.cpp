@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -143,6 +144,27 @@ TEST_CASE("searches go on while blocks are made") {
   stop = true;
   reader.join();
   CHECK(wrong == 0);
+}
+
+TEST_CASE("packed neighbours of another version are refused") {
+  const TemporaryFolder folder;
+  World world(Metric::kL2);
+  extend(world.graph, world.vectors.first(50));
+  world.graph.save(folder.file("graph.idx"), {});
+  const Container file = Container::read(folder.file("graph.idx"));
+  const std::uint32_t version = 2;
+  const auto other = bytes_of(std::span(&version, 1));
+  for (const Bytes packed : {other, other.first(3), Bytes()}) {
+    std::vector<Section> sections;
+    for (const char* tag : {"params", "levels", "base", "upper", "codes", "codec", "records"}) {
+      sections.push_back({tag, file.section(tag)});
+    }
+    sections.push_back({"packed", packed});
+    const std::string path = folder.file("forged.idx");
+    std::filesystem::remove(path);
+    write_container(path, {}, sections);
+    CHECK_THROWS_WITH_AS(Hnsw::load(path), doctest::Contains("packed"), Corrupted);
+  }
 }
 
 TEST_CASE("packed neighbours without codes are refused") {

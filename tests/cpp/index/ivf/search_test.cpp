@@ -93,7 +93,7 @@ TEST_CASE("lists without an allowed row do not count as read") {
   std::vector<Slot> slots;
   const List& list = **std::max_element(state->lists.begin(), state->lists.end(),
                                         [](const auto& a, const auto& b) { return a->rows < b->rows; });
-  for (std::size_t row = 0; row < list.rows; ++row) slots.push_back(list.slot(state->model->shape, row));
+  for (std::size_t row = 0; row < list.rows; ++row) slots.push_back(list.slots[row]);
   const RowSet allowed = RowSet::from_slots(slots, kRows);
   const Vectors queries = clustered_vectors(Metric::kL2, 10, kDim, 2, 40);
   const Answer found = search_ivf(index, rows.view(), queries, {10, &allowed, 1}, probing(3, kAllRows));

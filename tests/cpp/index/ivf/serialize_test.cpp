@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/half.h"
 #include "io/container.h"
 #include "ivf_cases.h"
 #include "temporary_folder.h"
@@ -85,7 +86,7 @@ Sections good_sections(const Kind& kind) {
   index.save(folder.file("good"), {});
   const Container file = Container::read(folder.file("good"));
   Sections sections;
-  for (const char* tag : {"params", "codec", "centroid", "lists", "blocks", "extra"}) {
+  for (const char* tag : {"params", "codec", "centroid", "lists", "blocks", "extra", "slots"}) {
     const Bytes bytes = file.section(tag);
     sections.data[tag].assign(bytes.begin(), bytes.end());
   }
@@ -115,7 +116,7 @@ TEST_CASE("sections of another length are refused") {
   for (const Kind& kind : kinds()) {
     CAPTURE(kind.name);
     CHECK(blamed(kind, [](Sections&) {}) == "");
-    for (const char* tag : {"params", "codec", "centroid", "lists", "blocks", "extra"}) {
+    for (const char* tag : {"params", "codec", "centroid", "lists", "blocks", "extra", "slots"}) {
       CAPTURE(tag);
       CHECK(blamed(kind, [&](Sections& s) { s.data[tag].push_back(0); }) != "");
       CHECK(blamed(kind, [&](Sections& s) { s.data.erase(tag); }) != "");
@@ -163,6 +164,8 @@ TEST_CASE("centroids and codecs that are not finite are refused") {
       s.set("codec", s.get<std::uint32_t>("codec", 0) == kDim ? 0 : 8, 77U);
     };
     CHECK(blamed(kind, other_dim) != "");
+    const auto no_dim = [](Sections& s) { s.set("codec", s.get<std::uint32_t>("codec", 0) == kDim ? 0 : 8, 0U); };
+    CHECK(blamed(kind, no_dim) != "");
   }
 }
 
@@ -172,27 +175,32 @@ TEST_CASE("lists whose rows are not where they should be are refused") {
     Ivf shaped(kind.params(kDim, Metric::kL2, 5));
     extend(shaped, clustered_vectors(Metric::kL2, kRows, kDim, 1).view());
     const ListShape shape = shaped.state()->model->shape;
-    const auto slot_at = [&](std::size_t row) {
-      return row / 32 * shape.block_bytes() + shape.slots_at() + row % 32 * sizeof(Slot);
-    };
+    const auto slot_at = [](std::size_t row) { return row * sizeof(Slot); };
     for (const std::uint32_t rows : {0U, 1U, 100'000U, 0xffffffffU}) {
       CHECK(blamed(kind, [&](Sections& s) { s.set("lists", 0, rows); }) != "");
     }
     for (const Slot slot : {Slot{kRows}, kAbsentSlot, Slot{0x80000000U}}) {
-      CHECK(blamed(kind, [&](Sections& s) { s.set("blocks", slot_at(3), slot); }) == "blocks");
+      CHECK(blamed(kind, [&](Sections& s) { s.set("slots", slot_at(3), slot); }) == "blocks");
     }
-    CHECK(blamed(kind, [&](Sections& s) { s.set("blocks", slot_at(1), s.get<Slot>("blocks", slot_at(0))); }) ==
-          "blocks");
+    CHECK(blamed(kind, [&](Sections& s) { s.set("slots", slot_at(1), s.get<Slot>("slots", slot_at(0))); }) == "blocks");
+    // The same where the file claims so many slots that a bit for each would be more than the file.
+    const auto claim = [](Sections& s) { s.set("params", 40, std::uint64_t{kMaxSlots}); };
+    CHECK(blamed(kind, claim) == "");
+    CHECK(blamed(kind, [&](Sections& s) {
+            claim(s);
+            s.set("slots", slot_at(1), s.get<Slot>("slots", slot_at(0)));
+          }) == "blocks");
     const float nan = std::numeric_limits<float>::quiet_NaN();
     CHECK(blamed(kind, [&](Sections& s) { s.set("blocks", shape.factors_at(), nan); }) == "blocks");
-    CHECK(blamed(kind, [&](Sections& s) { s.set("blocks", shape.factors_at() + 128, 1.0F); }) == "blocks");
+    const std::uint16_t positive = to_bfloat16(1);
+    CHECK(blamed(kind, [&](Sections& s) { s.set("blocks", shape.factors_at() + 64, positive); }) == "blocks");
     // A place behind the last row of the last list that has one.
     const std::vector<std::size_t> sizes = sizes_of(shaped);
     std::size_t begin = 0;
     for (const std::size_t size : sizes) {
       if (size % 32 != 0) {
         const std::size_t at = slot_at(begin * 32 + size);
-        CHECK(blamed(kind, [&](Sections& s) { s.set("blocks", at, Slot{1}); }) == "blocks");
+        CHECK(blamed(kind, [&](Sections& s) { s.set("slots", at, Slot{1}); }) == "blocks");
         break;
       }
       begin += ListShape::blocks(size);

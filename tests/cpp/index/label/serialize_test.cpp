@@ -196,6 +196,11 @@ TEST_CASE("chains and edges that lead astray are refused") {
   CHECK(blamed([&](Sections& s) { s.set(kHeads, 0, rows(s) - 1); }) != "");  // the row of another slot
   CHECK(blamed([&](Sections& s) { s.set(kLinks, 1, 0); }) == "links");       // the first row leads to itself
   CHECK(blamed([&](Sections& s) { s.set(kLinks, 0, 200); }) == "links");     // an overlay there is not
+  CHECK(blamed([&](Sections& s) {  // a row of no slot, so that nobody looks at its overlay but save()
+          s.set(kParams, 10, rows(s) + 1);
+          s.data[kLinks].resize(s.data[kLinks].size() + sizeof(OverlayRows::Link), 0xff);
+          s.data[kEdges].resize(s.data[kEdges].size() + 2 * kM * sizeof(Slot), 0xff);
+        }) == "links");
   CHECK(blamed([&](Sections& s) { s.set(kEdges, 0, 600); }) == "edges");
   CHECK(blamed([&](Sections& s) { s.set(kEdges, 0, 0x80000000U); }) == "edges");
   CHECK(blamed([&](Sections& s) {

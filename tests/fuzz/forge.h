@@ -1,0 +1,99 @@
+// Files made to deceive. A fuzzer sees a file as its pieces, one after the other; what guards them (checksums, lengths,
+// offsets, padding) is made right when the pieces become a file, so that a change gets past it to what the loader
+// reads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "data.h"
+#include "io/container.h"
+
+namespace vdb::fuzz {
+
+using Content = std::vector<unsigned char>;
+using testing::Random;
+
+// A section of a snapshot, or another part of a file that only a change of its own reaches.
+struct Piece {
+  std::size_t tag;  // its position among the tags of the loader
+  Content data;
+};
+using Forged = std::vector<Piece>;
+
+// What is done with a file: it is loaded, also searched, or also extended, repaired, saved and loaded again.
+enum class Depth { kLoad, kSearch, kLife };
+
+// One way to read a file, and to use what was read.
+struct Loader {
+  const char* name;
+  std::span<const char* const> tags;
+  // Good files, each of some kilobytes: where the fuzzer starts.
+  std::vector<Forged> (*seeds)();
+  void (*write)(const Loader& loader, const Forged& forged, const std::string& path);
+  // Corrupted where the file is refused; nothing else is thrown.
+  void (*use)(const std::string& path, Depth depth);
+};
+
+extern const Loader kCells;
+extern const Loader kCodes;
+extern const Loader kContainer;
+extern const Loader kHnsw;
+extern const Loader kIvf;
+extern const Loader kLabel;
+extern const Loader kRange;
+
+// Any bytes are some file: of each piece u8 tag, u32 length, the data.
+Forged decode(const Loader& loader, Bytes bytes);
+Content encode(const Forged& forged);
+
+// What changes the bytes of one piece: a fuzzer's own mutations, or none.
+using Mutate = std::function<void(Content&)>;
+// One change to one piece.
+void change(const Loader& loader, Forged& forged, Random& random, const Mutate& mutate = {});
+
+// A snapshot of the pieces as its sections: Loader::write of every index.
+void write_sections(const Loader& loader, const Forged& forged, const std::string& path);
+// The other way round.
+Forged read_sections(const Loader& loader, const std::string& path);
+
+// Whether the file is loaded, where `folder` has room for it. What follows depends on its bytes: mostly nothing.
+bool try_load(const Loader& loader, const Forged& forged, const std::string& folder);
+
+// What is done with an index that was loaded; it must not fail.
+template <class Work>
+void must(const Work& work) {
+  try {
+    work();
+  } catch (const std::exception& error) {
+    throw std::logic_error(std::string("what was loaded fails: ") + error.what());
+  }
+}
+
+// An index is used where that takes microseconds: few rows of few dimensions, few candidates.
+inline constexpr std::size_t kMostRows = 600;
+inline constexpr std::size_t kMostDims = 40;
+inline constexpr std::size_t kMostCandidates = 300;
+inline constexpr std::size_t kMoreRows = 9;  // that come after a load
+
+// kMostRows and kMoreRows clustered rows, the same for every call. Not of a caller's metric.
+const testing::Vectors& rows_of(Metric metric, std::size_t dim);
+
+// Saves to a file beside `path` and loads that: what was loaded can be saved, and is what was saved.
+template <class Index>
+void save_and_load(Index& index, const std::string& path) {
+  const std::string beside = path + ".again";
+  std::filesystem::remove(beside);
+  index.save(beside, {});
+  static_cast<void>(std::remove_const_t<Index>::load(beside));
+}
+
+}  // namespace vdb::fuzz

@@ -1,0 +1,60 @@
+// Graphs over an ordered column.
+#include <limits>
+#include <vector>
+
+#include "forge.h"
+#include "index/range/range_cases.h"
+#include "temporary_folder.h"
+
+namespace vdb::fuzz {
+namespace {
+
+constexpr const char* kTags[] = {"params", "keys", "order", "layer0", "layer1", "layer2", "layer3"};
+
+std::vector<Forged> seeds() {
+  const testing::TemporaryFolder folder;
+  std::vector<Forged> forged;
+  for (const std::size_t n : {40U, 150U, 0U}) {
+    const Metric metric = testing::kMetrics[forged.size()];
+    RangeGraph graph({4, metric, 3, 10, 5});
+    const RowSet some = RowSet::all(n) - RowSet::from_range(n / 4, n / 3, n);  // slots without a node
+    testing::extend(graph, rows_of(metric, 4).first(n), testing::random_keys(n, 2, 3), 1, &some);
+    const std::string path = folder.file(std::to_string(n).c_str());
+    graph.save(path, {});
+    forged.push_back(read_sections(kRange, path));
+  }
+  return forged;
+}
+
+void search(RangeGraph& graph, const testing::Vectors& rows, std::size_t n) {
+  constexpr testing::KeyRange kAll{std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()};
+  const testing::Vectors queries(rows.metric, rows.dim, {rows.row(0), rows.row(2)});
+  for (const testing::KeyRange& range : {kAll, testing::KeyRange{-10, 20}, testing::KeyRange{3, 3}}) {
+    testing::search_range(graph, rows.first(n), queries, {5}, testing::within(range, 10));
+  }
+}
+
+void use(const std::string& path, Depth depth) {
+  const auto graph = RangeGraph::load(path);
+  must([&] {
+    if (depth == Depth::kLoad) return;
+    if (depth == Depth::kLife) save_and_load(*graph, path);
+    const RangeParams& params = graph->params();
+    const std::size_t n = graph->covered();
+    if (params.metric == Metric::kCustom || params.dim > kMostDims || n > kMostRows) return;
+    const testing::Vectors& rows = rows_of(params.metric, params.dim);
+    search(*graph, rows, n);
+    if (depth != Depth::kLife || params.ef_construction > kMostCandidates || params.M > kMostDims) return;
+    testing::Keys keys = testing::random_keys(n + kMoreRows, 2, 4);
+    testing::extend(*graph, rows.first(n + kMoreRows), keys);
+    graph->check(path);
+    search(*graph, rows, n + kMoreRows);
+    save_and_load(*graph, path);
+  });
+}
+
+}  // namespace
+
+const Loader kRange{"range", kTags, seeds, write_sections, use};
+
+}  // namespace vdb::fuzz
