@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 COMMIT_ROWS = 65_536
 QUERIES, K = 100, 10
 DIM, NOISE_CENTRES = 384, 200
-DUCKDB = "128MB"
+MEMORY = "512MB"  # a quarter of it is DuckDB's
 
 
 def main() -> int:
@@ -69,7 +69,7 @@ def child(name: str) -> dict[str, Any]:
 
 def write(options: argparse.Namespace) -> None:
     """Write the rows that are not there yet: a run that was cut goes on where it was."""
-    with vdb.connect(options.folder, memory_limit=DUCKDB) as db:
+    with vdb.connect(options.folder, memory_limit=MEMORY) as db:
         schema = {"id": "BIGINT PRIMARY KEY", "v": f"FLOAT[{DIM}]"}
         table = db.table("rows") if "rows" in db.tables() else db.create_table("rows", schema, metric="ip")
         first = len(table)
@@ -110,7 +110,10 @@ def noise_parts(rows: int, first: int = 0) -> Iterator[FloatMatrix]:
 
 def step(options: argparse.Namespace) -> dict[str, Any]:
     """Build the index, or search by it, and say what was resident meanwhile."""
-    with Held(options.limit_mb << 20, options.folder) as held, vdb.connect(options.folder, memory_limit=DUCKDB) as db:
+    with (
+        Held(options.limit_mb << 20, options.folder) as held,
+        vdb.connect(options.folder, memory_limit=MEMORY) as db,
+    ):
         began_mb, began = resident_bytes() >> 20, time.perf_counter()
         table = db.table("rows")
         found = build(table, options) if options.step == "build" else search(table, options)

@@ -27,7 +27,7 @@ PYTHON_LAYERS = (
     {"index"},
     {"query"},
     {"sql"},
-    {"table", "database", "transfer", "opening"},
+    {"table", "database", "transfer", "upkeep", "opening"},
     {"dbapi"},
     {"__init__", "__main__", "cli", "demo", "shell"},
 )

@@ -25,7 +25,9 @@ from vdb.errors import (
     MetadataLost,
     MetricError,
     NotFound,
+    OutOfMemory,
     PredicateError,
+    QueryTimeout,
     VdbError,
 )
 from vdb.index.acorn import ACORN
@@ -72,7 +74,9 @@ __all__ = [
     "MetadataLost",
     "MetricError",
     "NotFound",
+    "OutOfMemory",
     "PredicateError",
+    "QueryTimeout",
     "Range",
     "RecallCurve",
     "RecallReport",

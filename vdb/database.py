@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from vdb.attributes.keeper import Attributes
 from vdb.errors import InvalidArgument, InvalidState, VdbError
@@ -16,11 +16,12 @@ from vdb.query.execute import Executor
 from vdb.query.resolve import Resolver
 from vdb.sql.session import Session
 from vdb.storage.batch import make_batch
-from vdb.storage.compact import Compaction, is_worthwhile
 from vdb.storage.infer import infer_schema
 from vdb.storage.schema import parse_column, parse_schema
+from vdb.storage.stop import Stops
 from vdb.table import Table
 from vdb.transfer import export_table, import_table
+from vdb.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import os
@@ -32,14 +33,13 @@ if TYPE_CHECKING:
 
     from vdb.metrics.custom import CustomMetric
     from vdb.sql.result import Result
+    from vdb.storage.compact import Compaction
     from vdb.storage.report import RecoveryReport
-    from vdb.storage.state import TableState
     from vdb.storage.store import Store, WriteTransaction
     from vdb.types import Metric
 
 
 _log = logging.getLogger(__name__)
-_MORE_DEAD: Final = 2  # times as many dead slots as when compacting failed, before it is tried again by itself
 
 
 class Database:
@@ -49,7 +49,8 @@ class Database:
         self._threads = threads
         self._serve(store)
         self.session = Session(self)
-        self._failed_with: dict[int, int] = {}  # dead slots of a table, by id, when compacting it failed
+        self.stops = Stops()
+        self._upkeep = Upkeep(self)
 
     def _serve(self, store: Store) -> None:
         attributes = Attributes(store)
@@ -190,7 +191,7 @@ class Database:
         except BaseException:
             self.executor.disown(transaction)
             raise
-        self._after_commit(*touched)
+        self._upkeep.after_commit(*touched)
 
     @contextmanager
     def writing(self, table: str) -> Iterator[WriteTransaction]:
@@ -201,7 +202,7 @@ class Database:
             return
         with self.store.begin() as own:
             yield own
-        self._after_commit(table)
+        self._upkeep.after_commit(table)
 
     def compact(self, table: str, progress: Callable[[int, int], None] | None = None) -> Compaction:
         """Do what `Table.compact` says."""
@@ -210,51 +211,9 @@ class Database:
         if progress is not None and not callable(progress):
             raise InvalidArgument(f"progress must be callable, got {progress!r}.\n  Fix: pass f(done, total), or None.")
         with self.store.begin() as transaction:
-            return self._compact(transaction, check_name("a table", table), progress)
+            return self._upkeep.compact(transaction, check_name("a table", table), progress)
 
-    def _compact(
-        self, transaction: WriteTransaction, table: str, progress: Callable[[int, int], None] | None = None
-    ) -> Compaction:
-        """Compact a table, its indexes with it, and commit; the transaction is good for nothing else."""
-        before = transaction.state.table(table)
-        try:
-            done = transaction.compact(table, progress)
-            if done.dead_slots:
-                self.indexes.move(transaction, before)
-            transaction.commit()
-        except BaseException:
-            self.indexes.discard(before)
-            raise
-        self.attributes.follow(table)
-        self.indexes.follow(table)
-        self.executor.forget_older()
-        return done
-
-    def _after_commit(self, *tables: str) -> None:
-        """Let the indexes follow, and compact those of the tables whose slots are mostly dead.
-
-        The commit stands whatever happens here: what cannot be compacted is logged and left until more has died.
-        """
-        self.attributes.follow(*tables)
-        self.indexes.follow(*tables)
-        for state in [self.store.state.tables.get(name) for name in tables]:
-            if state is not None and self._is_due(state):
-                self._try_to_compact(state)
-
-    def _try_to_compact(self, state: TableState) -> None:
-        name = state.schema.name
-        try:
-            with self.store.begin() as transaction:
-                if self._is_due(transaction.state.table(name)):  # else another thread was first
-                    self._compact(transaction, name)
-        except (VdbError, OSError, MemoryError) as error:
-            self._failed_with[state.id] = state.dead_slots
-            _log.warning("table %s was not compacted: %s", name, error)
-
-    def _is_due(self, table: TableState) -> bool:
-        return is_worthwhile(table) and table.dead_slots > _MORE_DEAD * self._failed_with.get(table.id, 0)
-
-    def sql(self, statement: str, params: object = None) -> Result:
+    def sql(self, statement: str, params: object = None, *, timeout: float | None = None) -> Result:
         """Run SQL: DuckDB's, over the tables of this database with their vectors.
 
         Parameters
@@ -265,6 +224,8 @@ class Database:
             else by DuckDB. Writes go through the one commit of every write.
         params : sequence or mapping, optional
             Values for `?` in order, or for `$name`: numpy vectors need no cast. They are never spliced into the text.
+        timeout : float, optional
+            Seconds for running it and for reading its rows. A commit that has begun is finished.
 
         Returns
         -------
@@ -275,15 +236,25 @@ class Database:
         ------
         InvalidArgument
             It is no SQL, is not supported, names what is not there, or does not fit its parameters.
+        QueryTimeout
+            It took longer; nothing was changed. Reading its rows may raise it too.
 
         Notes
         -----
         This is the owner's SQL: it may read and write every table. It reaches no files but those COPY names. A text
         from somebody else belongs into `where=` of a search, which is confined.
         """
-        return self.session.run(statement, params)
+        return self.session.run(statement, params, timeout)
 
     execute = sql
+
+    def interrupt(self) -> None:
+        """Stop the searches, statements and index builds that run, from any thread: each raises Cancelled there.
+
+        It takes some hundredths of a second, inside a large operation of DuckDB's a few seconds. A commit that has
+        begun is finished.
+        """
+        self.stops.interrupt()
 
     def register_metric(self, metric: CustomMetric) -> None:
         """Give the database a metric written in Python: indexes built with one of its name can be used again.
@@ -302,8 +273,8 @@ class Database:
         """Let readers in other processes see the newest commit, while this one goes on writing; returns its number.
 
         They open the database with `read_only=True` and keep what they opened until they `refresh`. Costs a copy of
-        the catalog, none of the vectors. From then on `close` publishes too. InvalidState inside a transaction,
-        read-only and for ":memory:"; DiskFull leaves what was published before.
+        the catalog, none of the vectors; only commits that change a schema wait for it. From then on `close` publishes
+        too. InvalidState inside a transaction, read-only and for ":memory:"; DiskFull leaves what was published before.
         """
         self.indexes.save()
         return self.store.publish()

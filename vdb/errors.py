@@ -36,6 +36,10 @@ class PredicateError(InvalidArgument):
         self.position = position
 
 
+class OutOfMemory(InvalidArgument, MemoryError):
+    """`memory_limit` has no room for what was asked. Nothing was changed."""
+
+
 class MetricError(InvalidArgument):
     """A distance written in Python raised an exception or is NaN. What was asked for was not done."""
 
@@ -61,6 +65,10 @@ class Locked(VdbError, RuntimeError):
 
 class Cancelled(VdbError, RuntimeError):
     """A long call was stopped on request; everything committed before it is intact."""
+
+
+class QueryTimeout(Cancelled, TimeoutError):
+    """A call took longer than the `timeout` it was given; nothing was changed by it."""
 
 
 class Corrupted(VdbError, IOError):

@@ -31,7 +31,9 @@ def connect(
     read_only : bool
         Change nothing on disk; any number of processes may, beside a writer that has published (`Database.publish`).
     memory_limit : str, optional
-        DuckDB's, such as "2GB".
+        What the database may take, such as "2GB": a quarter of it is DuckDB's, the rest for indexes and, in memory, the
+        vectors. OutOfMemory says what needs more, before it is taken; searches then do without an index they have no
+        room for. Vectors in files are not counted: the system takes their pages back when it needs them.
     threads : int
         For builds and batches of queries; 0: all.
     durability : {"full", "normal", "off"}

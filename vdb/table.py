@@ -160,7 +160,8 @@ class Table:
         predicate = parse_where(where, params, self.schema)
         if predicate is None:
             return len(self)
-        return self._database.resolver.resolve(predicate, self._state).rows.count
+        with self._database.stops.running():
+            return self._database.resolver.resolve(predicate, self._state).rows.count
 
     def search(
         self,
@@ -176,6 +177,7 @@ class Table:
         nprobe: int | None = None,
         recall: float | None = None,
         strategy: str = "auto",
+        timeout: float | None = None,
     ) -> Hits:
         """Find the k nearest rows that satisfy a predicate: always min(k, matching rows) of them.
 
@@ -210,6 +212,9 @@ class Table:
             cannot run: "scan" is exact, "codes" scans the codes of a graph, "graph" walks one among the matching rows,
             "post" walks past the predicate, and the last four need an `ACORN`, `Range`, `Label` or inverted index.
 
+        timeout : float, optional
+            Seconds; then it raises QueryTimeout. `Database.interrupt` stops a search too.
+
         Returns
         -------
         Hits
@@ -219,13 +224,13 @@ class Table:
         Raises
         ------
         InvalidArgument
-            DimensionMismatch for the query, PredicateError for `where`, MetricError for a distance written in Python,
-            or another argument is wrong.
+            DimensionMismatch for the query, PredicateError for `where`, MetricError, or another argument is wrong.
         """
         state = self._state
         chosen = None if metric is None else self._database.indexes.metrics.resolve(metric)
         options = SearchOptions(where, params, column, select, chosen, ef_search, strategy, recall, nprobe)
-        return self._database.executor.search(state, make_request(state.schema, query, k, options))
+        with self._database.stops.running(timeout):
+            return self._database.executor.search(state, make_request(state.schema, query, k, options))
 
     def measure_recall(
         self,
@@ -275,9 +280,7 @@ class Table:
             queries = made_queries(Vectors(state, chosen.name, resolved, 1), count, seed)
         request = make_request(state.schema, queries, k, options)
         if not len(request.queries):
-            raise InvalidArgument(
-                "queries is empty, so there is nothing to measure.\n  Fix: pass vectors, or a number."
-            )
+            raise InvalidArgument("queries is empty: there is nothing to measure.\n  Fix: pass vectors, or a number.")
         return self._database.executor.measure_recall(state, request)
 
     def create_index(
@@ -308,15 +311,13 @@ class Table:
         if spec is not None and not isinstance(spec, SPECS):
             known = ", ".join(f"vdb.{kind.__name__}(...)" for kind in (*SPECS, Attribute))
             raise InvalidArgument(f"an index is described by one of {known}, got {spec!r}.\n  Fix: pass one of them.")
-        record = self._database.indexes.create(self._name, chosen, spec or HNSW(), name, progress)
-        return self._info(record)
+        with self._database.stops.running():
+            return self._info(self._database.indexes.create(self._name, chosen, spec or HNSW(), name, progress))
 
     def drop_index(self, name: str) -> None:
         """Drop an index; NotFound where there is none of that name. Searches then scan."""
-        if name in self._state.attribute_indexes:
-            self._database.attributes.drop(self._name, name)
-        else:
-            self._database.indexes.drop(self._name, name)
+        known = self._database.attributes if name in self._state.attribute_indexes else self._database.indexes
+        known.drop(self._name, name)
 
     def list_indexes(self) -> list[IndexInfo]:
         """Return the indexes of the table."""

@@ -5,6 +5,7 @@ PYBIND11_MODULE(_core, module) {
   module.doc() = "The compiled core of vdb; see _core.pyi for the contract of each function.";
   vdb::active_isa();  // a wrong VDB_ISA is an ImportError here, not a surprise in the first search
   vdb::bindings::register_errors(module);
+  vdb::bindings::register_stop(module);
   vdb::bindings::register_row_set(module);
   vdb::bindings::register_vectors(module);
   vdb::bindings::register_codes(module);

@@ -7,6 +7,7 @@ namespace vdb::bindings {
 
 void register_errors(pybind11::module_& module);
 void register_row_set(pybind11::module_& module);
+void register_stop(pybind11::module_& module);
 void register_vectors(pybind11::module_& module);
 void register_codes(pybind11::module_& module);
 void register_hnsw(pybind11::module_& module);

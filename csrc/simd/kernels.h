@@ -51,12 +51,17 @@ struct BitsetKernels {
   using List = std::size_t (*)(const std::uint64_t* words, std::size_t n, std::uint32_t first,
                                std::uint32_t* out) noexcept;
   static constexpr std::size_t kListSlack = 16;
+  // A bit for each of so many values that is below the limit and set.
+  using LookUp = std::uint32_t (*)(const std::uint64_t* words, const std::uint32_t* values,
+                                   std::uint32_t limit) noexcept;
+  static constexpr std::size_t kLookedUp = 32;
 
   Count count;
   Binary bit_and;
   Binary bit_or;
   Binary bit_andnot;  // a & ~b
   List list;
+  LookUp look_up;
 };
 
 // The steps of a fast random rotation (core/rotation.h).

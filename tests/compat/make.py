@@ -1,5 +1,6 @@
 """Make the golden databases of this version: `python tests/compat/make.py`, once for each version of the format.
 
+`make.py lists` adds a word to the name, for a kind of index that came without a new version; so v1.0-lists.zip.
 `closed` was closed, `killed` is a copy taken while it was open: its last commits are in DuckDB's log, and its vector
 files are longer than what is committed. What they hold follows from `expected`.
 """
@@ -72,6 +73,8 @@ def fill(path: Path) -> vdb.Database:
     table.create_index("f32", vdb.Range("year", M=4, ef_construction=20), name="range")
     table.create_index("f32", vdb.Label("lang", M=4, ef_construction=20, min_rows=5), name="label")
     table.create_index("year", vdb.Attribute(), name="attribute")
+    table.create_index("f32", vdb.IVFPQ(nlist=4, m=4), name="lists")
+    table.create_index("f32", vdb.IVFRaBitQ(nlist=4, bits=2), name="bits")
     notes = db.create_table("notes", {"text": "VARCHAR NOT NULL", "v": "FLOAT[2]"})
     notes.add([{"text": "a", "v": [1, 2]}, {"text": "b", "v": None}])
     return db
@@ -90,10 +93,11 @@ def main() -> None:
             table.add([expected(i) for i in range(ROWS - 5, ROWS)])
             table.delete("id % 9 = 0")
             shutil.copytree(root / "open", root / "killed")
-        target = Path(__file__).with_name(f"v{FORMAT_MAJOR}.{FORMAT_MINOR}.zip")
+        name = "-".join([f"v{FORMAT_MAJOR}.{FORMAT_MINOR}", *sys.argv[1:]])
+        target = Path(__file__).with_name(f"{name}.zip")
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            for name in ("closed", "killed"):
-                for path in sorted((root / name).rglob("*")):
+            for folder_name in ("closed", "killed"):
+                for path in sorted((root / folder_name).rglob("*")):
                     archive.write(path, path.relative_to(root))
     sys.stdout.write(f"{target}: {target.stat().st_size:,} bytes\n")
 

@@ -31,7 +31,9 @@ def check(db: vdb.Database, closed: bool) -> None:
     assert shown == [expected(i) for i in ids(closed)]
     assert [column.metric for column in table.schema.vectors] == ["l2", "cosine", "l2", "ip"]
     kinds = {info.name: info.kind for info in table.list_indexes()}
-    assert kinds == {
+    lists = {"lists": "ivfpq", "bits": "ivfrabitq"}  # which came after the first golden database of this format
+    assert kinds.items() >= lists.items() or not kinds.keys() & lists.keys()
+    assert {name: kind for name, kind in kinds.items() if name not in lists} == {
         "graph": "hnsw",
         "acorn": "acorn",
         "flat": "flat",
@@ -41,13 +43,14 @@ def check(db: vdb.Database, closed: bool) -> None:
     }
     query = vector(5)
     for where, strategies in (
-        (None, ("graph", "codes")),
+        (None, ("graph", "codes", "ivf") if "lists" in kinds else ("graph", "codes")),
         ("year BETWEEN 2002 AND 2004", ("range", "acorn", "post")),
         ("lang = 'en'", ("label",)),
     ):
         exact = table.search(query, 8, column="f32", where=where, strategy="scan")
         for strategy in strategies:
-            hits = table.search(query, 8, column="f32", where=where, strategy=strategy, ef_search=200)
+            effort = {"nprobe": 4} if strategy == "ivf" else {"ef_search": 200}
+            hits = table.search(query, 8, column="f32", where=where, strategy=strategy, **effort)
             assert hits.ids.tolist() == exact.ids.tolist()
     assert db.table("notes").search([1, 2], 5).to_dicts() == [{"text": "a", "_distance": 0.0}]
     assert db.table("notes").count() == 2

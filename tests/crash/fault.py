@@ -3,6 +3,7 @@
 The operation returns or raises an error of vdb's own, never another one, a signal or a hang. A full disk leaves reads
 working in the same process. What is there afterwards is what was there before the operation, or after it where it
 returned; an error in between may have come too late to take it back (`CommitOutcomeUnknown`).
+A database on a medium that takes no writes is opened read-only without a call that would change a file.
 
     python tests/crash/run.py fault --count 100000
 """
@@ -74,18 +75,33 @@ def _outcome(ground: Ground, scenario: Scenario, error: int) -> str:
     return outcome
 
 
+def read_only(ground: Ground, scenario: Scenario) -> str | None:
+    """What is wrong with opening a database on a medium that takes no writes; it is to change no file at all."""
+    ground.fresh(scenario.base)
+
+    def call(report: Callable[[object], None]) -> None:
+        ground.shim.plan(1, Action.FAIL_ON, errno.EROFS)
+        ground.shim.start(ground.work.parent)
+        with connect(ground.work, read_only=True) as db:
+            report(contents(db))
+        report(ground.shim.count)
+
+    reported, status = in_child(call)
+    right = status == 0 and reported == [scenario.before, 0]
+    return None if right else f"{scenario.name}, read-only before it: {reported}, expected {scenario.before}"
+
+
 def main(folder: Path, count: int, seed: int, seconds: float) -> dict[str, Any]:
     """Try every fault at every call, in an order the seed chooses, but not more than `count` or for longer."""
     ground = Ground(folder)
+    scenarios = ground.scenarios()
     points = [
-        (scenario, at, *fault)
-        for scenario in ground.scenarios()
-        for at in range(1, len(scenario.calls) + 1)
-        for fault in FAULTS
+        (scenario, at, *fault) for scenario in scenarios for at in range(1, len(scenario.calls) + 1) for fault in FAULTS
     ]
     random.Random(seed).shuffle(points)
     end, tried, happened = time.monotonic() + seconds, 0, 0
-    failures: list[str] = []
+    opened = [scenario for scenario in scenarios if scenario.base is not None]
+    failures = [wrong for scenario in opened if (wrong := read_only(ground, scenario)) is not None]
     for scenario, at, action, error in points[:count]:
         if time.monotonic() > end:
             break
@@ -94,4 +110,10 @@ def main(folder: Path, count: int, seed: int, seconds: float) -> dict[str, Any]:
         if wrong is not None:
             kind = f"{action.name} {errno.errorcode.get(error, '')}"
             failures.append(f"{scenario.name}, call {at} ({scenario.calls[at - 1].name}), {kind}: {wrong}")
-    return {"tried": tried, "faults": happened, "points": len(points), "failures": failures}
+    return {
+        "tried": tried,
+        "faults": happened,
+        "opened read-only": len(opened),
+        "points": len(points),
+        "failures": failures,
+    }

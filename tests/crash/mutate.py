@@ -3,6 +3,7 @@
 What no part notices is either not needed or not tested; it is listed as a failure here.
 
     python tests/crash/run.py mutate
+    python tests/crash/run.py mutate --count 1 --seed 3
 """
 
 from __future__ import annotations
@@ -89,9 +90,10 @@ MUTATIONS: dict[str, tuple[Callable[..., dict[str, Any]], Callable[[], None]]] =
 
 
 def main(folder: Path, count: int, seed: int, seconds: float) -> dict[str, Any]:
-    """Try the first `count` mutations; `seconds` is for all of them."""
+    """Try `count` mutations, beginning with the one of number `seed`; `seconds` is for all of them."""
     end, noticed, failures = time.monotonic() + seconds, {}, []
-    for number, (name, (part, mutate)) in enumerate(list(MUTATIONS.items())[:count]):
+    first = (seed - 1) % len(MUTATIONS)
+    for number, (name, (part, mutate)) in enumerate(list(MUTATIONS.items())[first:][:count]):
         place = folder / str(number)
         place.mkdir()
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shim import Call
 
 EVERY = 3  # operations after which the database is closed and opened again
-PASS = 200  # points looked at each time the tape is followed
+PASS = 50  # points looked at each time the tape is followed
 
 
 @dataclass

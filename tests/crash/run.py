@@ -18,7 +18,17 @@ from pathlib import Path
 
 from shim import build, environment
 
-PARTS = {"kill": 10_000, "power": 20_000, "fault": 1_000_000, "damage": 1_000_000, "mutate": 100}
+ALL = 1_000_000
+PARTS = {
+    "kill": 10_000,
+    "power": 20_000,
+    "fault": ALL,
+    "damage": ALL,
+    "mutate": ALL,
+    "state": 5_000,
+    "readers": ALL,
+    "soak": ALL,
+}
 MEMORY = Path("/dev/shm")  # the shim decides what is lost, so where the files are does not matter
 
 

@@ -131,10 +131,10 @@ def in_child(call: Callable[[Callable[[object], None]], None]) -> tuple[list[Any
         os.close(read)
         code = 1
         try:
-            call(lambda value: _send(write, value))
+            call(lambda value: send(write, value))
             code = 0
         except BaseException as error:
-            _send(write, f"{type(error).__name__}: {error}")
+            send(write, f"{type(error).__name__}: {error}")
         finally:
             os._exit(code)
     os.close(write)
@@ -143,7 +143,8 @@ def in_child(call: Callable[[Callable[[object], None]], None]) -> tuple[list[Any
     return reported, os.waitpid(child, 0)[1]
 
 
-def _send(pipe: int, value: object) -> None:
+def send(pipe: int, value: object) -> None:
+    """Write a value for the other end of a pipe to read as a line."""
     data = json.dumps(value).encode() + b"\n"
     while data:
         data = data[os.write(pipe, data) :]

@@ -8,7 +8,7 @@
 namespace vdb::fuzz {
 namespace {
 
-constexpr const char* kTags[] = {"params", "codec", "centroid", "lists", "blocks", "extra"};
+constexpr const char* kTags[] = {"params", "codec", "centroid", "lists", "blocks", "extra", "slots"};
 
 std::vector<Forged> seeds() {
   constexpr std::size_t kRows = 60;

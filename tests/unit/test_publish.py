@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import json
 import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import vdb
-from vdb.storage import files
+from vdb.storage import backup, files
 from vdb.storage.sealed import seal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
 READER = """
@@ -134,6 +138,110 @@ def test_snapshots_go_when_nobody_reads_them(db: vdb.Database, path: Path) -> No
     assert len(snapshots(path)) == 1
     assert len(list((path / "vectors").iterdir())) == 1
     assert len(list((path / "index").iterdir())) == 1
+
+
+def beside_the_copy(patch: pytest.MonkeyPatch, call: Callable[[], object], ends: bool = True) -> list[Future[object]]:
+    """Let another thread run `call` while the catalog is copied; end the copy only after it, unless it is to wait."""
+    copied = files.copy_open
+    pool = ThreadPoolExecutor(1)
+    futures: list[Future[object]] = []
+
+    def copy(source: files.File, target: Path, length: int | None = None) -> None:
+        futures.append(pool.submit(call))
+        if ends:
+            futures[-1].result(60)
+        copied(source, target, length)
+        pool.shutdown(wait=False)
+
+    patch.setattr(files, "copy_open", copy)
+    return futures
+
+
+def test_commits_go_on_while_the_catalog_is_copied(
+    db: vdb.Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write() -> None:
+        add(db, 20)
+        db.table("t").delete(ids=[0])
+        db.table("t").drop_index("h")
+
+    with monkeypatch.context() as patch:
+        beside_the_copy(patch, write)
+        assert db.publish() < db.store.state.seq
+    reader = Reader(path)
+    assert reader.ids() == list(range(10))  # by the graph too, though it was dropped
+    reader.close()
+    db.publish()
+    assert list((path / "index").iterdir()) == []
+    with vdb.connect(path, read_only=True) as newer:
+        assert newer.table("t").search([0.0], 100).ids.tolist() == [*range(1, 10), 20]
+
+
+def test_a_compaction_beside_the_copy_waits_for_it(
+    db: vdb.Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db.table("t").delete("id < 5")
+    with monkeypatch.context() as patch:
+        compactions = beside_the_copy(patch, db.table("t").compact, ends=False)
+        db.publish()
+    compactions[0].result(60)
+    reader = Reader(path)
+    assert reader.ids() == [5, 6, 7, 8, 9]
+    reader.close()
+    db.publish()
+    assert len(list((path / "vectors").iterdir())) == 1
+
+
+def test_what_is_dropped_beside_a_copy_that_fails_is_deleted(
+    db: vdb.Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drop() -> None:
+        db.table("t").drop_index("h")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        beside_the_copy(patch, drop)
+        with pytest.raises(vdb.DiskFull):
+            db.publish()
+    assert list((path / "index").iterdir()) == []
+    assert list((path / "snapshots").iterdir()) == []
+
+
+def test_a_publication_waits_for_reads_that_began_before_the_last_commit(
+    db: vdb.Database, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = db.sql("SELECT id FROM t")
+    db.table("t").update({"e": [9.0]}, where="id = 3")
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "_PATIENCE_SECONDS", 0.0)
+        for call in (db.publish, lambda: db.backup(path.with_name("copy"))):
+            with pytest.raises(vdb.InvalidState, match="still open"):
+                call()
+    assert list((path / "snapshots").iterdir()) == []
+    assert not path.with_name("copy").exists()
+    reading = threading.Timer(0.1, result.fetchall)
+    reading.start()
+    assert db.publish() == db.store.state.seq
+    reading.join()
+
+
+def test_a_refresh_lets_go_of_the_older_snapshot_at_once(db: vdb.Database, path: Path) -> None:
+    db.publish()
+    with vdb.connect(path, read_only=True) as reader:
+        gc.disable()
+        try:
+            assert [info.name for info in reader.table("t").list_indexes()] == ["h"]
+            for strategy in ("scan", "graph", "auto"):
+                assert len(reader.table("t").search([1.0], 3, where="id > 1", strategy=strategy).to_dicts()) == 3
+            assert reader.sql("SELECT count(*) FROM t").fetchall() == [(10,)]
+            add(db, 20)
+            db.publish()
+            assert reader.refresh()
+            add(db, 21)
+            db.publish()
+            assert len(snapshots(path)) == 2
+        finally:
+            gc.enable()
 
 
 def test_publishing_twice_the_same_commit_does_nothing(db: vdb.Database, path: Path) -> None:

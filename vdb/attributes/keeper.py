@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 _RECENT: Final = 4  # views of a column that are kept beside the newest, for searches that began before a commit
 _ATTEMPTS: Final = 100
+_BYTES_PER_ROW: Final = 12  # a key and a slot
 _NONE: Final = np.empty(0, np.uint32)
 
 
@@ -71,6 +72,7 @@ class Attributes:
         self._store = store
         self._columns: dict[tuple[int, str, bool], _Kept] = {}  # by table, column, and whether values are known
         self._lock = threading.Lock()
+        store.memory.hold(self._held)
 
     def column(self, state: TableState, name: str) -> ColumnIndex:
         """A column exactly as it is in a committed state, or in that of this thread's transaction, which is read anew.
@@ -162,6 +164,11 @@ class Attributes:
         view = None if kept is None else kept.newest
         return (0, 0) if view is None else (view.next_slot, view.memory_bytes)
 
+    def _held(self) -> int:
+        """Bytes of the columns in memory."""
+        newest = [kept.newest for kept in list(self._columns.values())]
+        return sum(view.memory_bytes for view in newest if view is not None)
+
     def _newest(self, table: str, column: str) -> ColumnIndex:
         """A column in the newest committed state, however many commits pass."""
         for _ in range(_ATTEMPTS):
@@ -225,6 +232,7 @@ class Attributes:
             before = kept.newest
             view = None if before is None else _extended(session, before, now)
             if view is None:
+                self._store.memory.demand(f"column {kept.meaning.column}", _BYTES_PER_ROW * now.live.count)
                 view, kept.meaning = _read_anew(session, kept.meaning, now)
         if before is not None and before.moment.generation is now.generation:
             kept.recent.appendleft(before)

@@ -19,9 +19,10 @@ from vdb.index.cells import current_cells, follow_cells, moved_cells
 from vdb.index.filtered import FILTERED_ARMS
 from vdb.index.info import IndexInfo, describe
 from vdb.index.measure import Vectors, measure_curve
-from vdb.index.place import Place, Superseded, check_asked, check_free, default_name
+from vdb.index.place import Place, Superseded, check_asked, check_free, default_name, weakly
 from vdb.index.probes import measure_probes, trained_since
 from vdb.index.recall import LEAST_ROWS, RecallCurve
+from vdb.index.room import Room
 from vdb.index.snapshot import Snapshots
 from vdb.index.sources import Sources, codes_first
 from vdb.index.spec import check_name
@@ -52,10 +53,11 @@ class IndexManager:
         self._store = store
         self._snapshots = Snapshots(store)
         self._threads = threads
-        self._sources = Sources(attributes, self.built, threads)
+        self._sources = Sources(attributes, weakly(self.built), threads)
         self.metrics = MetricRegistry()
         self._slots: dict[_SlotKey, Place] = {}
         self._slots_lock = threading.Lock()
+        self._room = Room(store, self._slots, weakly(self._slot))
 
     def create(
         self,
@@ -83,6 +85,7 @@ class IndexManager:
         self._sources.check(spec, state)
         params = settled(spec, state, column).params(declared.metric)  # type: ignore[union-attr]
         record = IndexRecord(chosen, table, column, spec.kind, params)
+        self._room.demand(state, record)
         built = make(record, state.vectors[record.column].data.shape[1])
         self._sources.extend(built, metric, record, state, progress)
         curve = self._measured(built, metric, record, state)
@@ -117,8 +120,8 @@ class IndexManager:
         """An index, loaded from its snapshot or rebuilt when first needed.
 
         It may cover fewer rows than `state` (the caller scans the rest) or more (the caller passes a limit).
-        InvalidState where it was built with a distance whose function has not been given since the database was opened.
-        Superseded where the index is of other slots by now.
+        InvalidState where it was built with a distance whose function has not been given since the database was opened,
+        OutOfMemory where the memory limit has no room for it, Superseded where the index is of other slots by now.
         """
         slot = self._slot(state, record)
         if (built := slot.built) is not None:
@@ -132,6 +135,7 @@ class IndexManager:
         with slot.lock:
             if slot.built is None:
                 committed = self._committed(state)
+                self._room.demand(committed, record)
                 built = self._load(metric, record, committed)
                 slot.rebuilt = built is None
                 slot.put(built or self._rebuild(metric, record, committed), committed)
@@ -144,7 +148,7 @@ class IndexManager:
         record = state.indexes.get(name)
         if record is None:
             raise NotFound(f"Table {table} has no index {name!r}. Indexes: {', '.join(state.indexes) or 'none'}.")
-        unusable = self.unusable(record)
+        unusable = self.unusable(record) or self.lacks_room(state, record)
         try:
             built = None if unusable else self.built(state, record)
         except Superseded:  # by a compaction between the two
@@ -158,6 +162,10 @@ class IndexManager:
         name = str(record.params["metric"])
         missing = f"metric {name!r}, written in Python, which is not registered since the database was opened"
         return missing if self.metrics.find(name) is None else ""
+
+    def lacks_room(self, state: TableState, record: IndexRecord) -> str:
+        """Why the memory limit keeps an index from being loaded; empty where it does not."""
+        return self._room.lacks(state, record)
 
     def built_as(self, state: TableState, record: IndexRecord, kind: type[T], what: str) -> T:
         """`built`; InvalidState where it has no such thing as `what`, being of another kind."""
@@ -203,6 +211,7 @@ class IndexManager:
                 transaction.put_index(replace(record, file=None, covers_slots=0))
                 continue
             at_hand = self._at_hand(before, metric, record) if can_move(record) else None
+            self._room.demand(after, record)
             built = self._moved(at_hand, metric, record, before, after)
             slot = self._slot(after, record)
             slot.put(built, after)
@@ -288,30 +297,9 @@ class IndexManager:
         """
         if self._store.transaction is None and self._store.path is not None:
             try:
-                self._save_grown()
+                self._snapshots.save_grown(self._slot)
             except (VdbError, OSError) as error:
                 _log.warning("the indexes of %s were not saved: %s", self._store.path, error)
-
-    def _save_grown(self) -> None:
-        state = self._store.state
-        grown = []
-        for table in state.tables.values():
-            for record in table.indexes.values():
-                slot = self._slot(table, record)
-                built, metric, curve, changed = slot.built, slot.metric, slot.curve, record
-                if built is not None and metric is not None and slot.is_behind(record):
-                    changed = self._snapshots.save(built, metric, record, table, slot.cells)
-                    slot.saved()
-                if curve is not None and (text := curve.to_json()) != record.recall:
-                    changed = replace(changed, recall=text)
-                if changed is not record:
-                    grown.append((table, changed))
-        if grown:
-            with self._store.begin() as transaction:
-                for table, record in grown:
-                    newest = transaction.state.tables.get(record.table)
-                    if newest is not None and newest.generation is table.generation and record.name in newest.indexes:
-                        transaction.put_index(record)
 
     def _slot(self, state: TableState, record: IndexRecord) -> Place:
         key = self._slot_key(state, record)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from vdb import _core
 from vdb.errors import AlreadyExists, InvalidArgument, InvalidState
@@ -13,11 +14,17 @@ from vdb.index.range_spec import Range
 from vdb.index.repair import Repair
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vdb.index.build import Built
     from vdb.index.recall import RecallCurve
     from vdb.index.spec import Spec
     from vdb.metrics.custom import AnyMetric
     from vdb.storage.state import IndexRecord, TableState
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Superseded(InvalidState):
@@ -97,3 +104,15 @@ def check_free(name: str, state: TableState) -> None:
     """AlreadyExists where the table has an index of that name."""
     if name in state.all_indexes:
         raise AlreadyExists(f"Table {state.schema.name} has an index {name!r}. Fix: drop it first, or pass name=.")
+
+
+def weakly(method: Callable[P, T]) -> Callable[P, T]:
+    """A bound method as a function that does not keep its object: what that holds is let go of with it, at once."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*given: P.args, **named: P.kwargs) -> T:
+        found = reference()
+        assert found is not None
+        return found(*given, **named)
+
+    return call

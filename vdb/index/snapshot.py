@@ -12,10 +12,12 @@ from vdb.index.build import load, save
 from vdb.metrics.custom import CustomMetric
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from vdb import _core
     from vdb.index.build import Built
+    from vdb.index.place import Place
     from vdb.metrics.custom import AnyMetric
     from vdb.storage.state import IndexRecord, TableState
     from vdb.storage.store import Store
@@ -84,6 +86,26 @@ class Snapshots:
 
         file = self._store.save_index(write)
         return replace(record, file=file, covers_slots=covered, covers_seq=self._store.state.seq)
+
+    def save_grown(self, place_of: Callable[[TableState, IndexRecord], Place]) -> None:
+        """Save every index that is ahead of its snapshot, and every new recall curve, and list them in one commit."""
+        grown = []
+        for table in self._store.state.tables.values():
+            for record in table.indexes.values():
+                place, changed = place_of(table, record), record
+                if place.built is not None and place.metric is not None and place.is_behind(record):
+                    changed = self.save(place.built, place.metric, record, table, place.cells)
+                    place.saved()
+                if place.curve is not None and (text := place.curve.to_json()) != record.recall:
+                    changed = replace(changed, recall=text)
+                if changed is not record:
+                    grown.append((table, changed))
+        if grown:
+            with self._store.begin() as transaction:
+                for table, record in grown:
+                    newest = transaction.state.tables.get(record.table)
+                    if newest is not None and newest.generation is table.generation and record.name in newest.indexes:
+                        transaction.put_index(record)
 
     def _identity(self, metric: AnyMetric, record: IndexRecord, state: TableState) -> bytes:
         source = state.vectors[record.column].source.identity

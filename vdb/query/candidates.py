@@ -57,14 +57,15 @@ def bind(target: Target, question: Question, indexes: IndexManager, filtered: bo
     records = [r for r in target.state.indexes.values() if r.column == target.column.name]
     wanted = name_of(target.metric)
     methods: list[Method] = []
-    alike = [r for r in records if r.params["metric"] == wanted] if question.strategy != "scan" else []
+    reasons = {r.name: _why_unusable(target, r, indexes, wanted) for r in records}
+    alike = [r for r in records if not reasons[r.name]] if question.strategy != "scan" else []
     needed = filtered or question.recall is not None
     graphs = [_served(target, record, indexes, needed) for record in alike if record.kind in GRAPHS]
-    lasting = True
+    lasting = not any(indexes.lacks_room(target.state, r) for r in records)
     machine = graphs[0].machine if graphs else guessed(target.view.row_bytes, None)
     methods.append(Scan(machine))
     for record in records:
-        unusable = "" if record.params["metric"] == wanted else f"metric is {record.params['metric']}"
+        unusable = reasons[record.name]
         if record.kind == "flat":
             scan, stays = _flat(target, record, machine, unusable)
             methods.append(scan)
@@ -81,6 +82,11 @@ def bind(target: Target, question: Question, indexes: IndexManager, filtered: bo
             methods.append(walk)
             lasting = lasting and stays
     return Bound(Planner(Methods.of(methods)), lasting and all(g.lasting for g in graphs))
+
+
+def _why_unusable(target: Target, record: IndexRecord, indexes: IndexManager, wanted: str) -> str:
+    metric = record.params["metric"]
+    return f"metric is {metric}" if metric != wanted else indexes.lacks_room(target.state, record)
 
 
 def _served(target: Target, record: IndexRecord, indexes: IndexManager, needed: bool) -> _Served:

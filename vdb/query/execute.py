@@ -129,10 +129,10 @@ class Executor:
         return RowSource(state, self._fetch(state), check)
 
     def _fetch(self, state: TableState) -> Fetch:
-        name = state.schema.name
+        name, store = state.schema.name, self._store  # not this object, which keeps what keeps this function
 
         def fetch(slots: Slots, columns: tuple[str, ...], read: Callable[[Any], T]) -> T:
-            with self._store.read() as session:
+            with store.read() as session:
                 return read(session.fetch(name, _slots_now(state, session.state.tables.get(name), slots), columns))
 
         return fetch

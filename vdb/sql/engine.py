@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vdb.query.execute import Executor
     from vdb.query.resolve import Resolver
     from vdb.storage.compact import Compaction
+    from vdb.storage.stop import Stops
     from vdb.storage.store import Store, WriteTransaction
 
 
@@ -23,6 +24,7 @@ class Engine(Protocol):
     indexes: IndexManager
     resolver: Resolver
     executor: Executor
+    stops: Stops
 
     def writing(self, table: str) -> AbstractContextManager[WriteTransaction]:
         """The open transaction of this thread, or one of its own around the block; then the table's indexes follow."""

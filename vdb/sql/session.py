@@ -55,10 +55,11 @@ class Session:
         self._compiled: OrderedDict[str, Compiled] = OrderedDict()
         self._lock = Lock()
 
-    def run(self, text: str, parameters: object = None) -> Result:
+    def run(self, text: str, parameters: object = None, timeout: float | None = None) -> Result:
         """Run one statement, or several, and return the result of the last, which the parameters belong to.
 
-        InvalidArgument where one is no SQL, is not supported or does not fit its parameters.
+        InvalidArgument where one is no SQL, is not supported or does not fit its parameters, QueryTimeout where they
+        all, and reading the result, take more than `timeout` seconds.
         """
         if not isinstance(text, str):
             raise InvalidArgument(f"a statement is a string, got {type(text).__name__}.\n  Fix: pass SQL.")
@@ -66,9 +67,10 @@ class Session:
         if not statements:
             raise InvalidArgument("there is no statement.\n  Fix: pass SQL, as in 'SELECT 1'.")
         values = named(parameters)
-        for statement in statements[:-1]:
-            self._run(statement, {}).close()
-        return self._run(statements[-1], values)
+        with self.engine.stops.running(timeout):
+            for statement in statements[:-1]:
+                self._run(statement, {}).close()
+            return self._run(statements[-1], values)
 
     def _run(self, statement: Statement, values: Mapping[str, object]) -> Result:
         act = HEADS.get(statement.head)

@@ -1,14 +1,14 @@
 """A copy of a database as of one commit, made while it is used (durability.md 5.4): a database directory of its own.
 
-Committed vectors and index snapshots never change, so under the writer mutex only the catalog is copied and the other
-files are opened; they are copied while commits go on. Restoring is the same from a copy that was checked.
+Committed vectors and index snapshots never change, and the catalog's file only in a checkpoint. So under the writer
+mutex files are only opened, and copied while commits go on. Restoring is the same from a copy that was checked.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import duckdb
 
@@ -22,12 +22,15 @@ from vdb.storage.vector_file import VectorFile
 from vdb.storage.vector_header import DATA_OFFSET, WITNESS_OFFSET
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from vdb.storage.handle import Handle
     from vdb.storage.layout import Layout
 
+T = TypeVar("T")
+
+_PATIENCE_SECONDS: Final = 5.0  # for searches and statements that run; results nobody reads would be waited for forever
 _NO_WITNESS: Final = bytes(DATA_OFFSET - WITNESS_OFFSET)
 
 
@@ -44,9 +47,9 @@ class _Pinned:
 def back_up(handle: Handle, target: Path, progress: Callable[[int, int], None] | None = None) -> None:
     """Copy the newest commit to `target`, a free path or an empty directory, and make it durable.
 
-    Writers wait while the catalog is copied. `progress` is called with bytes copied and bytes in all, those of the
-    catalog not counted. AlreadyExists where something is at `target`, InvalidState inside a transaction and in memory,
-    DiskFull where either disk lacks room; nothing is left of a copy that failed.
+    Only what changes a schema waits while the catalog is copied. `progress` is called with bytes copied and bytes in
+    all, those of the catalog not counted. AlreadyExists where something is at `target`, InvalidState inside a
+    transaction and in memory, DiskFull where either disk lacks room; nothing is left of a copy that failed.
     """
     home = handle.home
     handle.check()
@@ -69,11 +72,9 @@ def _fill(
 ) -> None:
     for directory in built.directories:
         files.make_directory(directory)
-    with handle.reading() if home.read_only else handle.writer:
-        handle.check()
-        pinned = _pin(handle, home, built, opened)
-        copy_catalog(handle, home, built.catalog)
-        write_witness(built, home.uuid, handle.state.seq)
+    with copying(handle, home, lambda: (_pin(handle, home, built, opened), handle.state.seq)) as (pinned, seq):
+        files.copy_open(home.catalog_file(), built.catalog)
+    write_witness(built, home.uuid, seq)
     if home.read_only and home.log_bytes():
         files.copy(home.layout.log, built.log)
     files.copy(home.layout.format, built.format)
@@ -109,16 +110,33 @@ def _pin(handle: Handle, home: DiskHome, built: Layout, opened: ExitStack) -> li
     return pinned
 
 
-def copy_catalog(handle: Handle, home: DiskHome, target: Path) -> None:
-    """Copy the catalog, its log folded in, under the writer mutex; DiskFull where there is no room to fold it.
+@contextmanager
+def copying(handle: Handle, home: DiskHome, begin: Callable[[], T]) -> Iterator[T]:
+    """Yield what `begin` notes of the newest commit, and let the catalog's file be as of that while the body copies it.
 
-    Through a descriptor that stays open: closing one would drop DuckDB's lock.
+    Writers wait for `begin` only, or until the end of the body where they change a schema. The file is to be read
+    through `DiskHome.catalog_file`: closing another descriptor would drop DuckDB's lock. DiskFull where there is no
+    room to fold the log into it.
     """
-    if not home.read_only:
-        try:
-            handle.fold_log()
-        except duckdb.Error as error:
-            raise wrapped(error, "to fold the log before a backup") from error
-        if home.log_bytes():
-            raise DiskFull(f"No room in {home.path} to fold the log before a backup. Fix: free some space.")
-    files.copy_open(home.catalog_file(), target)
+    with ExitStack() as held:
+        with handle.writer:
+            held.enter_context(handle.reading())
+            held.enter_context(handle.unfolded())
+            if not home.read_only:
+                _fold_log(handle, home)
+            begun = begin()
+        yield begun
+
+
+def _fold_log(handle: Handle, home: DiskHome) -> None:
+    try:
+        handle.fold_log(patience=_PATIENCE_SECONDS)
+    except duckdb.TransactionException as error:
+        raise InvalidState(
+            f"Reads of {home.path} that began before its last commits are still open, so its log cannot be folded for a"
+            " copy. Fix: read or close the results of statements, then try again."
+        ) from error
+    except duckdb.Error as error:
+        raise wrapped(error, "to fold the log before a copy") from error
+    if home.log_bytes():
+        raise DiskFull(f"No room in {home.path} to fold the log before a copy. Fix: free some space.")

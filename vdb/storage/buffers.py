@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -25,8 +26,17 @@ class Growing(Generic[T]):
         """Put `rows` at [begin, begin + len(rows))."""
         end = begin + len(rows)
         if end > len(self._rows):
-            self._grow(end + end // _SPARE, begin)
+            self._grow(_with_spare(end), begin)
         self._rows[begin:end] = rows
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of the rows and the room after them."""
+        return self._rows.nbytes
+
+    def growth(self, n: int) -> int:
+        """Bytes that writing up to row `n` takes, beside what there is: the old rows stay until their views go."""
+        return _with_spare(n) * self._rows.itemsize * math.prod(self._rows.shape[1:]) if n > len(self._rows) else 0
 
     def reserve(self, n: int) -> None:
         """Take the memory of `n` rows in all, so that writing them copies nothing."""
@@ -43,3 +53,7 @@ class Growing(Generic[T]):
         view = self._rows[:n]
         view.flags.writeable = False
         return view
+
+
+def _with_spare(n: int) -> int:
+    return n + n // _SPARE

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vdb.storage.handle import Handle
     from vdb.storage.vectors import Vectors
 
+_PATIENCE_SECONDS: Final = 0.05  # for reads that keep a long log from being folded; the next commit tries again
 _LONG_LOG_BYTES: Final = 16 << 20
 
 
@@ -166,7 +167,7 @@ def _tidy(pending: Pending, seq: int) -> None:
         return
     # Replaying a log with DDL in it is where DuckDB has had its faults, and a compaction's log has every row.
     try:
-        pending.handle.fold_log()
+        pending.handle.fold_log(waits=pending.folds_log, patience=_PATIENCE_SECONDS)
     except (duckdb.Error, OSError) as error:
         if isinstance(error, duckdb.Error) and not isinstance(error, FATAL):
             return

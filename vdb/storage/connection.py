@@ -10,13 +10,15 @@ import ctypes
 import os
 import tempfile
 import threading
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from vdb.errors import Corrupted, DiskFull, InvalidArgument, InvalidState, Locked, VdbError
+from vdb.errors import Corrupted, DiskFull, InvalidArgument, InvalidState, Locked, OutOfMemory, VdbError
+from vdb.storage.stop import current, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +40,8 @@ _CONFINED: Final = (
 )
 FATAL: Final = (duckdb.FatalException, duckdb.InternalException)  # the instance is of no more use
 _FAILED_IO: Final = ("Input/output error", "fsync failed", "Read-only file system")
+_HELD_UP: Final = "Cannot CHECKPOINT"
+_PAUSE_SECONDS: Final = 0.002
 _NO_ROOM: Final = ("No space left on device", "Disk quota exceeded")
 
 _parsers = threading.local()
@@ -76,7 +80,7 @@ class Engine:
         cls,
         path: Path | None,
         read_only: bool = False,
-        memory_limit: str | None = None,
+        memory_limit: int | str | None = None,
         threads: int | None = None,
         durability: Durability = "full",
     ) -> Engine:
@@ -87,7 +91,8 @@ class Engine:
             "auto_checkpoint_skip_wal_threshold": _NEVER,
             "fsync_mode": _FSYNC_MODES[durability],
         }
-        given = {"memory_limit": memory_limit, "threads": threads}
+        size = f"{memory_limit}B" if isinstance(memory_limit, int) else memory_limit
+        given = {"memory_limit": size, "threads": threads}
         config |= {name: value for name, value in given.items() if value is not None}
         try:
             connection = duckdb.connect(":memory:" if path is None else str(path), read_only=read_only, config=config)
@@ -101,7 +106,14 @@ class Engine:
         return cls(connection)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """The cursor of the calling thread."""
+        """The cursor of the calling thread; what runs on it stops with the call that the thread is in."""
+        stop = current()
+        if stop is None:
+            return self._own_cursor()
+        stop.check()
+        return stop.add(self._own_cursor())
+
+    def _own_cursor(self) -> duckdb.DuckDBPyConnection:
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._pool, "cursor", None)
         if cursor is None:
             cursor = self._pool.cursor = self.new_cursor()
@@ -116,13 +128,28 @@ class Engine:
             return cursor
 
     def lend(self) -> duckdb.DuckDBPyConnection:
-        """A cursor for a statement and its result, until `take_back`; any thread may have it."""
-        with suppress(IndexError):
-            return self._free.pop()
-        with self._guard:
-            cursor = self._connection.cursor()
-            self._lent.append(cursor)
-            return cursor
+        """A cursor for a statement and its result, until `take_back`; any thread may have it.
+
+        What runs on it stops with the call that the thread is in.
+        """
+        stop = current()
+        if stop is not None:
+            stop.check()
+        try:
+            cursor = self._free.pop()
+        except IndexError:
+            with self._guard:
+                cursor = self._connection.cursor()
+                self._lent.append(cursor)
+        return cursor if stop is None else stop.add(cursor)
+
+    def end(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Roll back what is open on a cursor, which is not stopped any more."""
+        stop = current()
+        if stop is not None:
+            stop.drop(cursor)
+        with suppress(duckdb.Error):
+            cursor.execute("ROLLBACK")
 
     def take_back(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Have a lent cursor for the next statement; nothing of its last one may be open.
@@ -131,13 +158,25 @@ class Engine:
         """
         self._free.append(cursor)
 
-    def checkpoint(self) -> None:
-        """Fold the log into the catalog file."""
-        self.cursor().execute("CHECKPOINT")
+    def checkpoint(self, patience: float = 0.0) -> None:
+        """Fold the log into the catalog file.
+
+        DuckDB refuses while a read is open that began before a commit with updates. For `patience` seconds that is
+        waited for, then it is TransactionException.
+        """
+        end = time.monotonic() + patience
+        while True:
+            try:
+                self._own_cursor().execute("CHECKPOINT")
+                return
+            except duckdb.TransactionException as error:
+                if _HELD_UP not in str(error) or time.monotonic() >= end:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
 
     def metadata_blocks(self) -> list[tuple[int, int]]:
         """Number and bytes of the blocks that a checkpoint may write over in place."""
-        cursor = self.cursor()
+        cursor = self._own_cursor()
         ((size,),) = cursor.execute("SELECT block_size FROM pragma_database_size()").fetchall()
         found = cursor.execute("SELECT block_id FROM pragma_metadata_info()").fetchall()
         return [(number, size) for (number,) in found]
@@ -166,6 +205,8 @@ def wrapped(error: duckdb.Error, doing: str) -> VdbError:
         return DiskFull(f"No room left for {doing}; nothing was changed. Fix: free some space, or delete rows.")
     if isinstance(error, duckdb.OutOfMemoryException):
         return _too_little_memory(reason)
+    if isinstance(error, duckdb.InterruptException):
+        return stopped()
     if isinstance(error, (*FATAL, duckdb.IOException)) or any(text in reason for text in _FAILED_IO):
         return InvalidState(f"DuckDB failed {doing}: {reason}. Fix: look after the disk, then try again.")
     return InvalidArgument(f"DuckDB refused {doing}: {reason}")
@@ -185,8 +226,8 @@ def _first_part(error: duckdb.Error) -> str:
     return str(error).split("\n\n")[0].strip()
 
 
-def _too_little_memory(reason: str) -> InvalidArgument:
-    return InvalidArgument(f"memory_limit is too small: {reason}. Fix: raise it in vdb.connect, or lower threads.")
+def _too_little_memory(reason: str) -> OutOfMemory:
+    return OutOfMemory(f"memory_limit is too small: {reason}. Fix: raise it in vdb.connect, or lower threads.")
 
 
 def _refused(error: duckdb.Error, path: Path | None, given: dict[str, str | int | None]) -> VdbError:

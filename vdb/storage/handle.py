@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from vdb.storage.connection import Engine
     from vdb.storage.home import Home
+    from vdb.storage.memory import Account
     from vdb.storage.read import ReadSession
     from vdb.storage.state import DatabaseState
     from vdb.storage.transaction import WriteTransaction
@@ -50,6 +51,8 @@ class Handle:
         The newest committed state.
     newest : DatabaseState
         `state`, or while DuckDB commits the one that follows it.
+    memory : Account
+        What is held of the memory limit.
     recovery : RecoveryReport
         What opening it had to put in order.
     ended : str or None
@@ -58,15 +61,19 @@ class Handle:
         The one that holds the writer mutex.
     """
 
-    def __init__(self, home: Home, engine: Engine, state: DatabaseState, attempted: int) -> None:
+    def __init__(self, home: Home, engine: Engine, state: DatabaseState, attempted: int, memory: Account) -> None:
         self.home = home
         self.engine = engine
         self.state = self.newest = state
+        self.memory = memory
+        memory.hold(self._held_bytes)
         self.recovery = RecoveryReport()
         self.pid = os.getpid()
         self.ended: str | None = None
         self.transaction: WriteTransaction | None = None
         self.writer = threading.Lock()
+        self.publishing = threading.Lock()  # taken before `writer`
+        self._unfolded = threading.RLock()  # taken after it: no checkpoint then
         self._attempted = attempted
         self._last_table_id = max((table.id for table in state.tables.values()), default=0)
         self._recent = {state.seq: state}
@@ -163,6 +170,12 @@ class Handle:
                 self._reading -= 1
                 self._idle.notify_all()
 
+    def _held_bytes(self) -> int:
+        """Bytes in memory of the newest state: row ids, and of vectors what is not in their files."""
+        tables = self.newest.tables.values()
+        vectors = sum(column.source.memory_bytes for table in tables for column in table.vectors.values())
+        return vectors + sum(table.row_id_buffer.memory_bytes for table in tables)
+
     def close(self, abort: bool = False) -> None:
         """Finish running reads and transactions and close; a second call does nothing.
 
@@ -186,11 +199,31 @@ class Handle:
             self._let_go(truncate=failed is None)
         _open_handles.discard(self)
 
-    def fold_log(self, clean: bool = False) -> None:
+    @contextmanager
+    def unfolded(self, waits: bool = True) -> Iterator[bool]:
+        """Keep the catalog's file as it is, for a copy or a checkpoint of one's own, while commits go to the log.
+
+        Where it does not wait for another thread that does so, it yields whether there was none.
+        """
+        mine = self._unfolded.acquire(blocking=waits)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._unfolded.release()
+
+    def fold_log(self, clean: bool = False, waits: bool = True, patience: float = 0.0) -> None:
         """Checkpoint the catalog and flush WITNESS, where there is a log and certainly room for what is in it.
 
-        DuckDB would checkpoint inside a COMMIT, and a full disk there ends the instance; so it is left to this.
+        DuckDB would checkpoint inside a COMMIT, and a full disk there ends the instance; so it is left to this. Where
+        the catalog is being copied it waits, or leaves the log as it is; `patience` is for reads, as for
+        `Engine.checkpoint`.
         """
+        with self.unfolded(waits) as mine:
+            if mine:
+                self._fold_log(clean, patience)
+
+    def _fold_log(self, clean: bool, patience: float) -> None:
         log_bytes = self.home.log_bytes()
         if log_bytes and self.home.free_bytes() > _ROOM_PER_LOG_BYTE * log_bytes + _ROOM_BYTES:
             try:
@@ -198,7 +231,7 @@ class Handle:
             except OSError as error:  # every commit is in the log: without a way back it stays there
                 _log.warning("%s: no checkpoint was made: %s", self.home.path, error)
                 return
-            self.engine.checkpoint()
+            self.engine.checkpoint(patience)
             self.home.flush_witness(self.state.seq, clean)
             self.home.remove_undo()
 

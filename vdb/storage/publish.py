@@ -10,11 +10,12 @@ from __future__ import annotations
 import fcntl
 import uuid
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vdb.errors import Corrupted, InvalidState
 from vdb.storage import files
-from vdb.storage.backup import copy_catalog
+from vdb.storage.backup import copying
 from vdb.storage.files import File, io_errors
 from vdb.storage.home import DiskHome
 from vdb.storage.manifest import Current, Manifest, crc_of
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 def publish(handle: Handle) -> int:
     """Make the newest commit the one that readers in other processes see; returns its sequence number.
 
-    Writers wait meanwhile: it takes a copy of the catalog. Readers keep what they have until they refresh. InvalidState
-    inside a transaction, read-only and in memory; DiskFull leaves what was published before.
+    It takes a copy of the catalog. Commits go on meanwhile, but for those that change a schema. Readers keep what they
+    have until they refresh. InvalidState inside a transaction, read-only and in memory; DiskFull leaves what was
+    published before.
     """
     home = handle.home
     handle.check()
@@ -40,7 +42,7 @@ def publish(handle: Handle) -> int:
         raise InvalidState("Only a database on disk that is open for writing can be published. Fix: open it so.")
     if handle.own_transaction() is not None:
         raise InvalidState("A transaction is open in this thread. Fix: publish after the commit.")
-    with io_errors("publish", home.layout.root), handle.writer:
+    with io_errors("publish", home.layout.root), handle.publishing:
         handle.check()
         current = _current(home.layout)
         if current is not None and current.seq == handle.state.seq and current.name in home.published:
@@ -52,7 +54,10 @@ def publish(handle: Handle) -> int:
             with suppress(OSError):
                 files.remove_tree(made)
             raise
-        with suppress(OSError):  # what stays is taken away after the next publication
+        finally:
+            with suppress(OSError), handle.writer:  # what stays is taken away after the next publication
+                _unpin(handle, home, made.name)
+        with suppress(OSError), handle.writer:
             _collect(handle, home)
         return seq
 
@@ -60,23 +65,42 @@ def publish(handle: Handle) -> int:
 def _publish(handle: Handle, home: DiskHome, made: Path) -> int:
     layout = home.layout
     files.make_directory(made)
-    state = handle.state
-    copy_catalog(handle, home, made / layout.catalog.name)
+    with copying(handle, home, lambda: _pin(handle, home, made.name)) as pinned:
+        files.copy_open(home.catalog_file(), made / layout.catalog.name)
     with closing(File(made / layout.catalog.name, "read")) as catalog:
-        manifest = Manifest(home.uuid, state.seq, catalog.size, crc_of(catalog), *_files_of(home, state))
+        manifest = replace(pinned, catalog_bytes=catalog.size, catalog_crc=crc_of(catalog))
     files.write_file(made / "MANIFEST", manifest.encode())
     files.write_file(made / "PIN", b"")
     files.sync_directory(made)
-    name = f"s-{state.seq}-{uuid.uuid4().hex}"
+    name = f"s-{manifest.seq}-{uuid.uuid4().hex}"
     files.rename(made, layout.snapshots / name)
     files.sync_directory(layout.snapshots)
     home.published[name] = manifest
     temporary = layout.snapshots / "tmp-CURRENT"
     files.remove(temporary)
-    files.write_file(temporary, Current(name, state.seq).encode())
+    files.write_file(temporary, Current(name, manifest.seq).encode())
     files.rename(temporary, layout.current)
     files.sync_directory(layout.snapshots)
-    return state.seq
+    return manifest.seq
+
+
+def _pin(handle: Handle, home: DiskHome, name: str) -> Manifest:
+    """Under the writer mutex: keep the files of the newest commit though later ones drop them."""
+    state = handle.state
+    pinned = Manifest(home.uuid, state.seq, 0, 0, *_files_of(home, state))
+    home.published[name] = pinned
+    return pinned
+
+
+def _unpin(handle: Handle, home: DiskHome, name: str) -> None:
+    """Under the writer mutex: forget a snapshot, and delete what nothing else names."""
+    manifest = home.published.pop(name, None)
+    if manifest is None or handle.ended is not None:  # closed meanwhile: the next open sweeps
+        return
+    vectors, indexes = _files_of(home, handle.state)
+    kept = {*vectors, *indexes}.union(*(other.names for other in home.published.values()))
+    for file in sorted(manifest.names - kept):
+        files.remove((home.layout.vectors if file.endswith(".vec") else home.layout.index) / file)
 
 
 def load_published(home: DiskHome) -> bool:
@@ -126,8 +150,4 @@ def _collect(handle: Handle, home: DiskHome) -> None:
             files.rename(folder, gone)
             files.sync_directory(layout.snapshots)  # else a loss of power brings it back without its files
             files.remove_tree(gone)
-        manifest = home.published.pop(name)
-        vectors, indexes = _files_of(home, handle.state)
-        kept = {*vectors, *indexes}.union(*(other.names for other in home.published.values()))
-        for file in sorted(manifest.names - kept):
-            files.remove((layout.vectors if file.endswith(".vec") else layout.index) / file)
+        _unpin(handle, home, name)

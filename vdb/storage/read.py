@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
@@ -158,8 +158,7 @@ def read(handle: Handle) -> Iterator[Reader]:
             yield session
         finally:
             handle.session = None
-            with suppress(duckdb.Error):
-                session._cursor.execute("ROLLBACK")
+            handle.engine.end(session._cursor)
 
 
 def matching(handle: Handle, table: str, predicate: Predicate | None) -> tuple[DatabaseState, Slots]:
@@ -180,12 +179,16 @@ def matching(handle: Handle, table: str, predicate: Predicate | None) -> tuple[D
 
 def begun(handle: Handle, cursor: duckdb.DuckDBPyConnection) -> ReadSession:
     """A session on a cursor, over the state that goes with what the cursor sees."""
-    for _ in range(_ATTEMPTS):
-        cursor.execute("BEGIN")
-        state = handle.state_of(catalog.last_seq(cursor))
-        if state is not None:
-            return ReadSession(handle, cursor, state)
-        cursor.execute("ROLLBACK")
+    try:
+        for _ in range(_ATTEMPTS):
+            cursor.execute("BEGIN")
+            state = handle.state_of(catalog.last_seq(cursor))
+            if state is not None:
+                return ReadSession(handle, cursor, state)
+            cursor.execute("ROLLBACK")
+    except duckdb.Error as error:
+        handle.engine.end(cursor)
+        raise wrapped(error, "to begin a read") from error
     raise InvalidState("Commits follow one another faster than a read can begin. Fix: try again.")
 
 

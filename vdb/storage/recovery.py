@@ -25,6 +25,7 @@ from vdb.storage.handle import Handle
 from vdb.storage.home import DiskHome
 from vdb.storage.layout import FORMAT_MINOR, Format, Layout
 from vdb.storage.manifest import Current
+from vdb.storage.memory import Account, duckdb_part
 from vdb.storage.publish import load_published
 from vdb.storage.report import RecoveryReport
 from vdb.storage.state import DatabaseState, Generation, TableState, VectorState
@@ -47,9 +48,14 @@ class Options:
     """How a database is opened."""
 
     read_only: bool = False
-    memory_limit: str | None = None
+    memory_limit: int | None = None  # bytes
     threads: int | None = None
     durability: Durability = "full"
+
+    @property
+    def duckdb_memory(self) -> int | None:
+        """DuckDB's part of the limit."""
+        return None if self.memory_limit is None else duckdb_part(self.memory_limit)
 
 
 def open_directory(layout: Layout, lock: DirectoryLock, options: Options) -> Handle:
@@ -65,7 +71,7 @@ def open_directory(layout: Layout, lock: DirectoryLock, options: Options) -> Han
             raise _corrupted(layout.catalog, "it is missing")
         log_bytes = home.log_bytes()
         engine, mended = _open_catalog(layout, format_.database, options)
-        handle = _load(home, engine, opened)
+        handle = _load(home, engine, opened, Account(options.memory_limit))
         handle.recovery = replace(
             handle.recovery,
             was_clean=home.was_clean and log_bytes == 0,
@@ -85,7 +91,7 @@ def open_directory(layout: Layout, lock: DirectoryLock, options: Options) -> Han
 
 def _open_catalog(layout: Layout, database: uuid.UUID, options: Options) -> tuple[Engine, tuple[str, ...]]:
     def open_engine(path: Path) -> Engine:
-        return Engine.open(path, options.read_only, options.memory_limit, options.threads, options.durability)
+        return Engine.open(path, options.read_only, options.duckdb_memory, options.threads, options.durability)
 
     if options.read_only:
         return open_engine(layout.catalog), ()
@@ -95,7 +101,7 @@ def _open_catalog(layout: Layout, database: uuid.UUID, options: Options) -> tupl
     return engine, mended
 
 
-def _load(home: DiskHome, engine: Engine, opened: list[VectorFile]) -> Handle:
+def _load(home: DiskHome, engine: Engine, opened: list[VectorFile], memory: Account) -> Handle:
     cursor = engine.cursor()
     path = home.layout.catalog
     try:
@@ -114,7 +120,7 @@ def _load(home: DiskHome, engine: Engine, opened: list[VectorFile]) -> Handle:
     if not home.read_only:
         cut = sum(_cut_tail(home.layout, cursor, file) for file in opened)
         swept = _sweep_unnamed(home, tables) if load_published(home) else 0
-    handle = Handle(home, engine, DatabaseState(seq, tables), attempted)
+    handle = Handle(home, engine, DatabaseState(seq, tables), attempted, memory)
     handle.recovery = RecoveryReport(seq=seq, cut_bytes=cut, swept_files=swept)
     return handle
 

@@ -15,6 +15,7 @@ from vdb.errors import InvalidState
 from vdb.storage.connection import FATAL, wrapped
 from vdb.storage.interchange import Stream
 from vdb.storage.read import begun
+from vdb.storage.stop import interruptible, renewal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,8 +102,7 @@ class Statement:
             return
         with suppress(duckdb.Error):
             self._cursor.complete()
-        with suppress(duckdb.Error):
-            self._cursor.execute("ROLLBACK")
+        handle.engine.end(self._cursor)
         _forget(self._cursor, names)
         handle.engine.take_back(self._cursor)
 
@@ -127,6 +127,7 @@ class Answer:
     def __init__(self, handle: Handle, found: Any, release: Callable[[], None]) -> None:
         self._handle = handle
         self._found = found
+        self._again = renewal()
         self._release: Callable[[], None] | None = release
         self.description: list[tuple[Any, ...]] = list(found.description)
 
@@ -139,10 +140,13 @@ class Answer:
             raise InvalidState("This result was read already. Fix: keep what it gave, or run the statement again.")
         self._handle.check()
         try:
-            with self._handle.reading():
-                return take(self._found)
-        except duckdb.Error as error:
-            raise _explained(self._handle, error) from error
+            with self._handle.reading(), self._again() as stop:
+                if stop is not None and isinstance(self._found, duckdb.DuckDBPyConnection):
+                    stop.add(self._found)
+                try:
+                    return take(self._found)
+                except duckdb.Error as error:
+                    raise _explained(self._handle, error) from error
         finally:
             self.close()
 
@@ -165,14 +169,19 @@ def running(handle: Handle) -> Iterator[Statement]:
     current = handle.own_transaction() or handle.session
     if current is not None:
         statement = Statement(handle, current, current._cursor, owns_cursor=False)
-        try:
-            yield statement
-        finally:
-            statement.close()
+        with interruptible(current._cursor):  # of a transaction too, but not its COMMIT
+            try:
+                yield statement
+            finally:
+                statement.close()
         return
     with handle.reading():
         cursor = handle.engine.lend()
-        session = begun(handle, cursor)
+        try:
+            session = begun(handle, cursor)
+        except BaseException:
+            handle.engine.take_back(cursor)
+            raise
         statement = Statement(handle, session, cursor, owns_cursor=True)
         handle.session = session
         try:

@@ -15,6 +15,7 @@ from vdb.storage.handle import Handle
 from vdb.storage.home import DiskHome, Witness
 from vdb.storage.lock import DirectoryLock, HeldHere
 from vdb.storage.manifest import Current, Manifest, crc_of
+from vdb.storage.memory import Account
 from vdb.storage.recovery import load_table
 from vdb.storage.state import DatabaseState
 
@@ -125,7 +126,7 @@ def _open(layout: Layout, folder: Path, pin: DirectoryLock, options: Options) ->
         if file.size != manifest.catalog_bytes or crc_of(file) != manifest.catalog_crc:
             raise _unfit(path, "it is not what was published")
     home = SnapshotHome(layout, manifest.database, path, pin, options)
-    engine = Engine.open(path, True, options.memory_limit, options.threads)
+    engine = Engine.open(path, True, options.duckdb_memory, options.threads)
     opened: list[VectorFile] = []
     try:
         cursor = engine.cursor()
@@ -142,7 +143,7 @@ def _open(layout: Layout, folder: Path, pin: DirectoryLock, options: Options) ->
         if isinstance(error, (duckdb.Error, ValueError, KeyError, IndexError)) and not isinstance(error, Corrupted):
             raise _unfit(path, str(error)) from error
         raise
-    return Handle(home, engine, DatabaseState(seq, tables), seq)
+    return Handle(home, engine, DatabaseState(seq, tables), seq, Account(options.memory_limit))
 
 
 def _unfit(path: Path, what: str) -> Corrupted:

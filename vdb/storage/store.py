@@ -19,6 +19,7 @@ from vdb.storage.handle import Handle
 from vdb.storage.home import DiskHome, MemoryHome
 from vdb.storage.layout import Layout
 from vdb.storage.lock import DirectoryLock
+from vdb.storage.memory import Account, parse_size
 from vdb.storage.read import Reader
 from vdb.storage.recovery import Options
 from vdb.storage.snapshot import SnapshotHome
@@ -71,8 +72,10 @@ class Store:
         ----------
         read_only : bool
             Write nothing at all; any number of processes may, while none writes.
-        memory_limit, threads :
-            DuckDB's settings, such as "2GB" and 2.
+        memory_limit : str, optional
+            Such as "2GB"; `vdb.connect` says of what.
+        threads : int, optional
+            DuckDB's setting.
         durability : {"full", "normal", "off"}
             What a commit flushes; `vdb.connect` says what each promises.
 
@@ -81,7 +84,7 @@ class Store:
         Locked, NotFound (read-only and missing), InvalidArgument (not a database), Corrupted, MetadataLost,
         FormatVersionError, DiskFull, AlreadyExists (created by somebody else at the same moment)
         """
-        options = Options(read_only, memory_limit, threads, durability)
+        options = Options(read_only, parse_size(memory_limit), threads, durability)
         if path is None:
             return cls(_open_memory(options))
         root = _checked_path(path)
@@ -130,6 +133,11 @@ class Store:
     def transaction(self) -> WriteTransaction | None:
         """The open transaction of the calling thread."""
         return self._handle.own_transaction()
+
+    @property
+    def memory(self) -> Account:
+        """What it holds of its memory limit."""
+        return self._handle.memory
 
     @property
     def closed(self) -> bool:
@@ -241,9 +249,9 @@ class Store:
 def _open_memory(options: Options) -> Handle:
     if options.read_only:
         raise InvalidArgument('A ":memory:" database starts empty and cannot be read-only. Fix: drop read_only=True.')
-    engine = Engine.open(None, False, options.memory_limit, options.threads)
+    engine = Engine.open(None, False, options.duckdb_memory, options.threads)
     catalog.create(engine.cursor())
-    return Handle(MemoryHome(), engine, DatabaseState(0, {}), 0)
+    return Handle(MemoryHome(), engine, DatabaseState(0, {}), 0, Account(options.memory_limit))
 
 
 def _open_directory(root: Path, options: Options) -> Handle:

@@ -136,6 +136,7 @@ class WriteTransaction(Reader):
         and values that do not cast to the column's type.
         """
         with self._changing(f"the batch for table {table}"):
+            self._demand_rows(table, batch.n)
             self._put(insert.insert(self._cursor, self._state.table(table), batch))
         return batch.n
 
@@ -149,6 +150,7 @@ class WriteTransaction(Reader):
             if state.schema.key is None or on != state.schema.key:
                 key = state.schema.key or "none; declare one as PRIMARY KEY when creating the table"
                 raise InvalidArgument(f"upsert needs the primary key of table {table} (it is: {key}), got on={on!r}.")
+            self._demand_rows(table, batch.n)
             self._put(insert.upsert(self._cursor, state, batch))
         return batch.n
 
@@ -164,6 +166,8 @@ class WriteTransaction(Reader):
         `values` are attributes; `vectors` gives all of them one (dim,) row of the column's dtype, or None to remove it.
         """
         with self._changing(f"the new values for table {table}"):
+            if vectors:
+                self._demand_rows(table, len(slots))
             state, n = change.update(self._cursor, self._state.table(table), slots, values, vectors or {})
             self._put(state)
         return n
@@ -176,6 +180,8 @@ class WriteTransaction(Reader):
         Those of the attributes in `columns` stand by slot in the temporary table of `staged.WrittenRows`.
         """
         with self._changing(f"the new values for table {table}"):
+            if vectors:
+                self._demand_rows(table, len(slots))
             self._put(change.assign(self._cursor, self._state.table(table), slots, columns, vectors or {}))
         return len(slots)
 
@@ -305,6 +311,12 @@ class WriteTransaction(Reader):
         except BaseException:
             self._failed = True
             raise
+
+    def _demand_rows(self, table: str, n: int) -> None:
+        """OutOfMemory where the memory limit leaves no room for so many new slots of a table, in its indexes too."""
+        state, memory = self._state.table(table), self._handle.memory
+        grown = sum(column.source.growth(n) for column in state.vectors.values()) + state.row_id_buffer.growth(n)
+        memory.demand(f"{n:,} more rows of table {table}", grown + memory.growth(state.id, n))
 
     def _fail(self) -> None:
         self._failed = True

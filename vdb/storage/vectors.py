@@ -65,6 +65,15 @@ class Vectors(ABC):
     def reserve(self, slots: int) -> None:
         """Set aside what `slots` rows in all take, and no more: a full disk is found before anything is copied."""
 
+    @property
+    def memory_bytes(self) -> int:
+        """Of what is kept in memory: the norms, and vectors that have no file."""
+        return self._norms.memory_bytes
+
+    def growth(self, n: int) -> int:  # noqa: ARG002 -- rows in a file take none
+        """Bytes of memory that `n` more rows take at once."""
+        return 0
+
     @abstractmethod
     def view(self, slots: int) -> StoredMatrix:
         """The first `slots` rows, pending ones included, read-only and without a copy."""
@@ -119,6 +128,15 @@ class MemoryVectors(Vectors):
         """Copy the rows."""
         self._rows.write(self.pending.slots, rows)
         self.pending = Extent(self.pending.slots + len(rows))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of the rows and the norms."""
+        return super().memory_bytes + self._rows.memory_bytes
+
+    def growth(self, n: int) -> int:
+        """Bytes of the array that will hold the rows, if it has to be another one."""
+        return self._rows.growth(self.pending.slots + n)
 
     def reserve(self, slots: int) -> None:
         """Take the memory at once."""

@@ -37,7 +37,7 @@ constexpr std::size_t kSlotLines = 16;
 
 constexpr std::size_t kRows = ListShape::kRows;
 using Mask = std::uint32_t;
-static_assert(kRows == 32, "a mask has a bit for each row of a block");
+static_assert(kRows == 32 && kRows == BitsetKernels::kLookedUp, "a mask has a bit for each row of a block");
 
 float deviations(std::size_t nprobe, std::size_t lists) noexcept {
   const float share = static_cast<float>(kManyLists * nprobe) / static_cast<float>(lists);
@@ -48,23 +48,15 @@ float deviations(std::size_t nprobe, std::size_t lists) noexcept {
 struct Passing {
   const RowSet* rows;  // null: all
   std::size_t limit;   // slots below it
+  BitsetKernels::LookUp look_up;
 
   bool all() const noexcept { return rows == nullptr && limit == std::numeric_limits<std::size_t>::max(); }
   bool contains(Slot slot) const noexcept { return slot < limit && (rows == nullptr || rows->contains(slot)); }
-  // Without a branch: bits of a filter follow no pattern. A place without a row has no slot below the limit.
+  // Of the slots of a block. A place without a row has no slot below the limit.
   Mask of(const Slot* slots) const noexcept {
+    if (rows != nullptr) return look_up(rows->words().data(), slots, static_cast<std::uint32_t>(limit));
     Mask mask = 0;
-    if (rows == nullptr) {
-      for (std::size_t i = kRows; i-- > 0;) mask = 2 * mask + (slots[i] < limit ? 1U : 0U);
-      return mask;
-    }
-    const RowSet::Word* const words = rows->words().data();
-    for (std::size_t i = kRows; i-- > 0;) {
-      const bool below = slots[i] < limit;
-      const Slot slot = below ? slots[i] : 0;
-      const RowSet::Word bit = words[slot / RowSet::kWordBits] >> (slot % RowSet::kWordBits) & RowSet::Word{below};
-      mask = 2 * mask + static_cast<Mask>(bit);
-    }
+    for (std::size_t i = kRows; i-- > 0;) mask = 2 * mask + (slots[i] < limit ? 1U : 0U);
     return mask;
   }
 };
@@ -295,8 +287,9 @@ SearchStats Ivf::search(const VectorView& view, const QueryBatch& batch, const I
   const bool whole = limit == now->covered;
   const std::size_t most = std::max<std::size_t>(now->rows, 1);
   const std::size_t wanted = std::min(batch.k, most) + 1;
-  Job job{*now,  view, batch, how, {batch.rows, whole && !batch.rows ? std::numeric_limits<std::size_t>::max() : limit},
-          wanted};
+  const Passing passing{batch.rows, whole && !batch.rows ? std::numeric_limits<std::size_t>::max() : limit,
+                        kernels().bitset.look_up};
+  Job job{*now, view, batch, how, passing, wanted};
   job.how.nprobe = std::clamp<std::size_t>(how.nprobe, 1, std::max<std::size_t>(now->lists.size(), 1));
   job.how.pool = how.pool == 0 ? 0 : std::clamp(how.pool, wanted, std::max(wanted, most));
   SearchStats total;

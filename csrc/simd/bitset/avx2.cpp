@@ -47,6 +47,9 @@ struct Simd {
     }
     return out;
   }
+  static std::uint32_t look_up(const std::uint64_t* words, const std::uint32_t* values, std::uint32_t limit) noexcept {
+    return Word::look_up(words, values, limit);
+  }
 };
 
 }  // namespace

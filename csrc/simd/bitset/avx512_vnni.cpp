@@ -8,6 +8,7 @@ namespace {
 
 #include "simd/bitset/compress_list.h"
 #include "simd/bitset/driver.h"
+#include "simd/bitset/gather_bits.h"
 
 struct Simd {
   using Register = __m512i;
@@ -26,6 +27,9 @@ struct Simd {
 
   static std::uint32_t* list_word(std::uint64_t bits, std::uint32_t first, std::uint32_t* out) noexcept {
     return compress_list(bits, first, out);
+  }
+  static std::uint32_t look_up(const std::uint64_t* words, const std::uint32_t* values, std::uint32_t limit) noexcept {
+    return gather_bits(words, values, limit);
   }
 };
 

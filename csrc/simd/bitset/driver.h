@@ -2,8 +2,9 @@
 // simd/distance/driver.h).
 //
 // Simd: Register, kWords (64-bit words of a register), zero(), load(p), store(p, x), bit_and(a, b), bit_or(a, b),
-// bit_andnot(a, b), which is a & ~b, count(sums, x), which adds the bits of x to sums, reduce(sums), and
-// list_word(bits, first, out), which lists one word, may write kListSlack values too many, and returns the list's end.
+// bit_andnot(a, b), which is a & ~b, count(sums, x), which adds the bits of x to sums, reduce(sums),
+// list_word(bits, first, out), which lists one word, may write kListSlack values too many, and returns the list's end,
+// and look_up(words, values, limit), the whole of a kernel.
 
 constexpr std::uint32_t kWordBits = 64;
 constexpr std::size_t kSums = 2;  // independent sums, so that one count need not wait for the one before
@@ -29,6 +30,15 @@ struct Word {
   static std::uint32_t* list_word(std::uint64_t bits, std::uint32_t first, std::uint32_t* out) noexcept {
     for (; bits != 0; bits &= bits - 1) *out++ = first + static_cast<std::uint32_t>(__builtin_ctzll(bits));
     return out;
+  }
+  // The first bit last, so that each moves the others on by one.
+  static std::uint32_t look_up(const std::uint64_t* words, const std::uint32_t* values, std::uint32_t limit) noexcept {
+    std::uint32_t found = 0;
+    for (std::size_t i = BitsetKernels::kLookedUp; i-- > 0;) {
+      const std::uint64_t bit = values[i] < limit ? words[values[i] / kWordBits] >> (values[i] % kWordBits) & 1U : 0;
+      found = 2 * found + static_cast<std::uint32_t>(bit);
+    }
+    return found;
   }
 };
 
@@ -95,5 +105,5 @@ std::size_t list(const std::uint64_t* words, std::size_t n, std::uint32_t first,
 
 template <class Simd>
 constexpr BitsetKernels table() noexcept {
-  return {count<Simd>, combine<Simd, And>, combine<Simd, Or>, combine<Simd, AndNot>, list<Simd>};
+  return {count<Simd>, combine<Simd, And>, combine<Simd, Or>, combine<Simd, AndNot>, list<Simd>, Simd::look_up};
 }

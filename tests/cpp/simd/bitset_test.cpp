@@ -122,6 +122,28 @@ TEST_CASE("every level lists the set bits of any number of words, ascending") {
   }
 }
 
+TEST_CASE("every level looks up bits below the limit, and none from it on") {
+  constexpr std::size_t kWords = 9;
+  Random random(3);
+  for (const Isa isa : available_isas()) {
+    CAPTURE(name_of(isa));
+    const BitsetKernels& k = kernels_for(isa).bitset;
+    for (const double share : kShares) {
+      const Words words = some_words(kWords, share, 5);
+      for (const std::uint32_t limit : {0U, 1U, 63U, 300U, 64U * std::uint32_t{kWords}}) {
+        std::uint32_t values[BitsetKernels::kLookedUp];
+        std::uint32_t expected = 0;
+        for (std::size_t i = 0; i < BitsetKernels::kLookedUp; ++i) {
+          values[i] = i % 8 == 7 ? ~0U - static_cast<std::uint32_t>(i) : static_cast<std::uint32_t>(random.below(640));
+          const bool set = values[i] < limit && (words[values[i] / 64] >> (values[i] % 64) & 1U) != 0;
+          expected |= (set ? 1U : 0U) << i;
+        }
+        CHECK(k.look_up(words.data(), values, limit) == expected);
+      }
+    }
+  }
+}
+
 TEST_CASE("every level lists each run and each single bit of a word") {
   for (const Isa isa : available_isas()) {
     CAPTURE(name_of(isa));

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
+from hostile_grammar import Grammar
 
 from vdb.errors import PredicateError
+from vdb.query.allow import FUNCTIONS
 from vdb.query.parse import parse_predicate
 from vdb.storage.schema import parse_schema
 
@@ -49,20 +53,27 @@ REFUSED = [line[2:] for line in LINES if line.startswith("- ")]
 HARMLESS = [line[2:] for line in LINES if line.startswith("+ ")]
 
 
+GENERATED = int(os.environ.get("VDB_HOSTILE", "1000"))
+
+
 @pytest.fixture(scope="module")
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(":memory:") as connection:
-        connection.execute(
-            """
-            CREATE TABLE papers (id BIGINT, title VARCHAR, year INTEGER, d DATE, ts TIMESTAMP, tags VARCHAR[],
-                s STRUCT(x INTEGER, y VARCHAR), embedding BOOLEAN, _slot UINTEGER);
-            INSERT INTO papers SELECT i, repeat('a', 200), i, DATE '2020-01-01', TIMESTAMP '2020-01-01', ['a'],
-                {'x': i, 'y': 'b'}, TRUE, i FROM range(100) r(i);
-            CREATE TABLE secret (secret VARCHAR);
-            INSERT INTO secret VALUES ('treasure');
-            """
-        )
+        fill(connection, "treasure")
         yield connection
+
+
+def fill(connection: duckdb.DuckDBPyConnection, secret: str) -> None:
+    connection.execute(
+        """
+        CREATE TABLE papers (id BIGINT, title VARCHAR, year INTEGER, d DATE, ts TIMESTAMP, tags VARCHAR[],
+            s STRUCT(x INTEGER, y VARCHAR), embedding BOOLEAN, _slot UINTEGER);
+        INSERT INTO papers SELECT i, repeat('a', 200), i, DATE '2020-01-01', TIMESTAMP '2020-01-01', ['a'],
+            {'x': i, 'y': 'b'}, TRUE, i FROM range(100) r(i);
+        CREATE TABLE secret (secret VARCHAR);
+        """
+    )
+    connection.execute("INSERT INTO secret VALUES (?)", [secret])
 
 
 def everything(connection: duckdb.DuckDBPyConnection) -> list[object]:
@@ -102,6 +113,42 @@ def test_accepted_predicate_only_chooses_rows(line: str, database: duckdb.DuckDB
 def run(database: duckdb.DuckDBPyConnection, predicate: Predicate) -> set[int]:
     found = database.execute(f"SELECT _slot FROM papers WHERE {predicate.sql}", predicate.parameters or None)
     return {slot for (slot,) in found.fetchall()}
+
+
+def test_generated_predicates_are_refused_with_a_reason_or_choose_rows_of_their_table(
+    database: duckdb.DuckDBPyConnection,
+) -> None:
+    """What is accepted chooses the same rows beside other secrets, tables and settings, and changes none of them."""
+    grammar = Grammar(random.Random(7), [decoded(line) for line in LINES if "}*" not in line], FUNCTIONS)
+    accepted, reasons = 0, []
+    with duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "200MB"}) as other:
+        fill(other, "trinket")
+        other.execute("CREATE TABLE more AS SELECT 1 AS id")
+        before = [everything(connection) for connection in (database, other)]
+        for _ in range(GENERATED):
+            text = grammar.predicate()
+            try:
+                predicate = parse_predicate(text, None, PAPERS)
+            except PredicateError as error:
+                reasons.append(str(error))
+                continue
+            accepted += 1
+            assert outcome(database, predicate) == outcome(other, predicate), text
+            if accepted % 100 == 0:
+                assert [everything(connection) for connection in (database, other)] == before, text
+        assert [everything(connection) for connection in (database, other)] == before
+    assert accepted > GENERATED // 100
+    assert min(map(len, reasons)) > len("Fix:")
+
+
+def outcome(database: duckdb.DuckDBPyConnection, predicate: Predicate) -> set[int] | type:
+    """The rows chosen, or the kind of error that a row makes."""
+    try:
+        rows = run(database, predicate)
+    except duckdb.Error as error:
+        return type(error)
+    assert rows <= set(range(100))
+    return rows
 
 
 @pytest.mark.parametrize("line", [line for line in REFUSED if "}*" in line])

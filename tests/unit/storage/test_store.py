@@ -180,6 +180,6 @@ def test_duckdb_settings_reach_duckdb(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "db", memory_limit="256MB", threads=1)
     cursor = store._handle.engine.cursor()
     assert cursor.execute("SELECT current_setting('memory_limit'), current_setting('threads')").fetchall() == [
-        ("244.1 MiB", 1)
+        ("64.0 MiB", 1)  # a quarter
     ]
     store.close()
