@@ -16,7 +16,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := check
 .DELETE_ON_ERROR:
-.PHONY: help dev demo test check format-check lint types fast fix doctest cpp-test asan tsan fuzz bench bench-smoke clean
+.PHONY: help dev demo test check format-check lint types fast fix doctest cpp-test asan tsan fuzz bench bench-smoke bench-arxiv clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-13s %s\n", $$1, $$2 }'
@@ -102,7 +102,9 @@ comma := ,
 
 # Benchmarks
 
-bench-smoke: $(VENV)/dev.stamp ## Every peer on a tiny set: shows that the bench works, not how fast anything is
+bench-smoke: $(VENV)/dev.stamp ## Counters against bench/baseline.json, times recorded, every peer on a tiny set
+	$(BIN)/python bench/counters.py
+	$(BIN)/python -m pytest -q tests/speed --benchmark-json build/bench-times.json > /dev/null
 	$(BIN)/python bench/run.py smoke --out build/bench-smoke.json $(ARGS)
 	$(BIN)/python bench/run.py filtered_smoke --fresh --out build/bench-filtered-smoke.json $(ARGS)
 	$(BIN)/python bench/report.py build/bench-filtered-smoke.json --page > /dev/null
@@ -110,6 +112,11 @@ bench-smoke: $(VENV)/dev.stamp ## Every peer on a tiny set: shows that the bench
 
 bench: $(VENV)/dev.stamp ## The comparison with the peers on the real set (half an hour)
 	$(BIN)/python bench/run.py workloads/hnsw_100k.toml $(ARGS)
+
+bench-arxiv: $(VENV)/dev.stamp ## The paper's three filters on the real papers: every peer, tables, plots and a page (hours)
+	$(BIN)/python bench/run.py arxiv_100k $(ARGS)
+	$(BIN)/python bench/solo.py arxiv_100k $(ARGS)
+	$(BIN)/python bench/report.py bench/results/arxiv_100k.json bench/results/arxiv_100k_solo.json --page
 
 clean: ## Remove everything that was built; data/cache stays
 	rm -rf build dist $(VENV) compile_commands.json .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

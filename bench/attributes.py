@@ -35,7 +35,7 @@ COLUMNS = {
     "update_date": "INTEGER",  # days since 1970-01-01
 }
 _DERIVED = """
-SELECT title, categories[1] AS primary_category, mains AS main_categories, categories AS sub_categories,
+SELECT title, authors, categories[1] AS primary_category, mains AS main_categories, categories AS sub_categories,
        len(mains)::INTEGER AS number_of_main_categories, len(categories)::INTEGER AS number_of_sub_categories,
        len(authors)::INTEGER AS number_of_authors, comments IS NOT NULL AS has_comments,
        (coalesce(updated, published)::DATE - DATE '1970-01-01')::INTEGER AS update_date

@@ -5,6 +5,7 @@ Every loader returns float32 vectors and queries and says where they come from; 
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,11 +124,18 @@ def lifted(
     first `rows` and `queries` are made.
     """
     small = arxiv().head(rows, queries)
-    layer = np.random.default_rng(seed).standard_normal((ARXIV_DIM, dim), dtype=np.float32)
-    return Dataset("lifted", _through(layer, small.vectors), _through(layer, small.queries))
+    layer = lifting_layer(dim, seed)
+    return Dataset("lifted", through(layer, small.vectors), through(layer, small.queries))
 
 
-def _through(layer: FloatMatrix, vectors: FloatMatrix) -> FloatMatrix:
+@functools.cache
+def lifting_layer(dim: int = LIFTED_DIM, seed: int = LIFTED_SEED) -> FloatMatrix:
+    """(384, dim) float32, standard normal."""
+    return _frozen(np.random.default_rng(seed).standard_normal((ARXIV_DIM, dim), dtype=np.float32))
+
+
+def through(layer: FloatMatrix, vectors: FloatMatrix) -> FloatMatrix:
+    """(n, 384) vectors through a layer, at unit length again; read-only."""
     wide = np.empty((len(vectors), layer.shape[1]), dtype=np.float32)
     for begin in range(0, len(vectors), _LIFTED_CHUNK_ROWS):
         wide[begin : begin + _LIFTED_CHUNK_ROWS] = unit_rows(vectors[begin : begin + _LIFTED_CHUNK_ROWS] @ layer)

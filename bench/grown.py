@@ -7,6 +7,7 @@ correlated, as in the real set. Made, not real, the same for the same seed and h
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,11 +53,17 @@ def draw(rows: int, seed: int = GROWN_SEED) -> tuple[FloatMatrix, Rows]:
 def chunks(rows: int, seed: int = GROWN_SEED, first: int = 0) -> Iterator[tuple[FloatMatrix, Rows]]:
     """The same from row `first` on, a multiple of `CHUNK_ROWS`, at most so many at a time."""
     base = arxiv().vectors
-    clusters = Clusters.fit(base, seed)
+    clusters = fitted(seed)
     for begin in range(first, rows, CHUNK_ROWS):
         part, sources = clusters.draw(base, np.random.default_rng([seed, begin]))
         count = min(CHUNK_ROWS, rows - begin)
         yield part[:count], sources[:count]
+
+
+@functools.cache
+def fitted(seed: int) -> Clusters:
+    """The clusters of the real vectors, kept: they are small, and take seconds to find."""
+    return Clusters.fit(arxiv().vectors, seed)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,12 @@
 
     python bench/ivf_memory.py --rows 3000000 --limit-mb 1500 --folder /tmp/grown.vdb
 
-writes the grown set (4.6 GB of vectors) once, in commits of 65,536 rows, then builds the index in one child and
-searches in another, each held to the limit as bench/resident.py describes; where there is systemd the kernel can do it:
+writes the grown set (4.6 GB of vectors) once, in commits of 96 MB, then builds the index in one child and searches in
+another, each held to the limit as bench/resident.py describes. The size and width of the large published set:
+
+    python bench/ivf_memory.py --data grown_lifted --rows 2735264 --type BFLOAT16 --limit-mb 20000 --folder DIR
+
+Where the disk is too small fewer rows are written, and the result says how many. The kernel can hold processes too:
 
     systemd-run --user --scope -p MemoryMax=1500M -p MemorySwapMax=0 python bench/ivf_memory.py --rows 3000000 ...
 """
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -25,7 +30,8 @@ import numpy as np
 
 import vdb
 from bench import grown
-from bench.datasets import arxiv, unit_rows
+from bench.datasets import unit_rows
+from bench.fanns.sources import Source
 from bench.filtered.adapters.vdb_plans import LISTS
 from bench.resident import Held, resident_bytes
 
@@ -34,7 +40,8 @@ if TYPE_CHECKING:
 
     from bench.datasets import FloatMatrix
 
-COMMIT_ROWS = 65_536
+COMMIT_BYTES = 96 << 20  # of float32
+SPARED_BYTES = 1 << 30  # of the disk, for the index and whatever else needs room
 QUERIES, K = 100, 10
 DIM, NOISE_CENTRES = 384, 200
 MEMORY = "512MB"  # a quarter of it is DuckDB's
@@ -48,15 +55,17 @@ def main() -> int:
     parser.add_argument("--limit-mb", type=int, default=1500)
     parser.add_argument("--index", default="ivfrabitq", help=f"one of {', '.join(LISTS)}")
     parser.add_argument("--nlist", type=int, default=0, help="0: by the rows")
-    parser.add_argument("--data", choices=("grown", "noise"), default="grown")
+    parser.add_argument("--data", choices=("grown", "grown_lifted", "noise"), default="grown")
+    parser.add_argument("--type", choices=("FLOAT", "FLOAT16", "BFLOAT16"), default="FLOAT", help="of the vectors")
     parser.add_argument("--step", choices=("build", "search"), help="what a child does")
     options = parser.parse_args()
     if options.step is not None:
         print(json.dumps(step(options)))
         return 0
-    write(options)
+    rows, seconds = write(options)
     found = {name: child(name) for name in ("build", "search")}
-    print(json.dumps({"rows": options.rows, "limit_mb": options.limit_mb} | found, indent=1))
+    head = {"data": options.data, "type": options.type, "rows": rows, "write_s": seconds, "limit_mb": options.limit_mb}
+    print(json.dumps(head | found, indent=1))
     return 0
 
 
@@ -67,18 +76,22 @@ def child(name: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def write(options: argparse.Namespace) -> None:
-    """Write the rows that are not there yet: a run that was cut goes on where it was."""
+def write(options: argparse.Namespace) -> tuple[int, float]:
+    """Write the rows that are not there yet, as far as the disk has room; how many there are, and the seconds."""
+    began = time.perf_counter()
+    dim = DIM if options.data == "noise" else Source.of(options.data, options.rows).dim
     with vdb.connect(options.folder, memory_limit=MEMORY) as db:
-        schema = {"id": "BIGINT PRIMARY KEY", "v": f"FLOAT[{DIM}]"}
+        schema = {"id": "BIGINT PRIMARY KEY", "v": f"{options.type}[{dim}]"}
         table = db.table("rows") if "rows" in db.tables() else db.create_table("rows", schema, metric="ip")
         first = len(table)
-        if first >= options.rows:
-            return
-        parts = grown_parts if options.data == "grown" else noise_parts
-        for batch in batches(parts(options.rows, first)):
-            table.add({"id": np.arange(first, first + len(batch))}, v=batch)
-            first += len(batch)
+        if first < options.rows:
+            for batch in batches(noise_parts(options.rows, first) if options.data == "noise" else made(options, first)):
+                if shutil.disk_usage(options.folder).free < batch.nbytes + SPARED_BYTES:
+                    print(f"the disk has room for {first:,} rows of {options.rows:,}", file=sys.stderr)
+                    break
+                table.add({"id": np.arange(first, first + len(batch))}, v=batch)
+                first += len(batch)
+        return len(table), round(time.perf_counter() - began, 1)
 
 
 def batches(parts: Iterator[FloatMatrix]) -> Iterator[FloatMatrix]:
@@ -86,16 +99,16 @@ def batches(parts: Iterator[FloatMatrix]) -> Iterator[FloatMatrix]:
     waiting: list[FloatMatrix] = []
     for part in parts:
         waiting.append(part)
-        if sum(map(len, waiting)) >= COMMIT_ROWS:
+        if sum(part.nbytes for part in waiting) >= COMMIT_BYTES:
             yield np.concatenate(waiting)
             waiting = []
     if waiting:
         yield np.concatenate(waiting)
 
 
-def grown_parts(rows: int, first: int = 0) -> Iterator[FloatMatrix]:
-    """The grown set from a row on."""
-    return (part for part, _ in grown.chunks(rows, first=first))
+def made(options: argparse.Namespace, first: int) -> Iterator[FloatMatrix]:
+    """The set that grows, or its lifted form, from a row on."""
+    return (part for part, _ in Source.of(options.data, options.rows).chunks(first))
 
 
 def noise_parts(rows: int, first: int = 0) -> Iterator[FloatMatrix]:
@@ -132,7 +145,8 @@ def build(table: vdb.Table, options: argparse.Namespace) -> dict[str, Any]:
 
 def search(table: vdb.Table, options: argparse.Namespace) -> dict[str, Any]:
     """Recall of queries one by one, beside the scan of all rows at once."""
-    queries = arxiv().queries[:QUERIES] if options.data == "grown" else next(noise_parts(QUERIES))
+    noise = options.data == "noise"
+    queries = next(noise_parts(QUERIES)) if noise else Source.of(options.data, options.rows).queries(QUERIES)
     hits = [table.search(query, K, strategy="ivf", recall=0.95) for query in queries]
     truth = table.search(queries, K, strategy="scan")
     recall = np.mean([np.isin(true, hit.ids).mean() for true, hit in zip(truth.ids, hits, strict=True)])

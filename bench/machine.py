@@ -7,15 +7,36 @@ import gc
 import os
 import platform
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from vdb import _core
 
 _PROC = Path("/proc")
 
 
-def describe() -> dict[str, str | int]:
-    """Processor, cores, memory, system and interpreter of this machine."""
+LIBRARIES = (  # whose versions decide on what is measured
+    "duckdb",
+    "numpy",
+    "pyarrow",
+    "faiss-cpu",
+    "hnswlib",
+    "usearch",
+    "rabitqlib",
+    "scann",
+    "scalable-vs",
+    "ngt",
+    "zvec",
+    "lancedb",
+    "chromadb",
+)
+
+
+def describe() -> dict[str, Any]:
+    """Processor, cores, memory, system and interpreter of this machine, and the libraries that are installed."""
     return {
         "processor": _field(_PROC / "cpuinfo", "model name") or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -23,7 +44,16 @@ def describe() -> dict[str, str | int]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "numpy": np.__version__,
+        "isa": _core.isa(),
+        "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def resident_bytes() -> int:

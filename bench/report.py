@@ -1,9 +1,10 @@
 """Tables of a result file, as Markdown: speed at the recall floors, ratios to the reference, build and memory.
 
     python bench/report.py bench/results/hnsw_100k.json
-    python bench/report.py bench/results/filtered_384.json --page
+    python bench/report.py bench/results/arxiv_100k.json bench/results/arxiv_100k_solo.json --page
 
-The second draws the plots of a filtered result as PNG files and into one HTML page, both beside the result file.
+The second draws the plots of all that are named: into one HTML page beside the first, which needs nothing else, and as
+PNG files beside each.
 """
 
 from __future__ import annotations
@@ -27,10 +28,19 @@ WAYS = {"single_qps": ("recall", "one query per call"), "batch_qps": ("batch_rec
 
 def text(result: dict[str, Any]) -> str:
     """Every table of a result, with the machine and the peers that were skipped."""
-    if is_filtered(result):
-        from bench.filtered import tables  # which takes `markdown` from here
+    kind = result["workload"].get("kind")
+    if kind == "filtered":
+        from bench.filtered import tables  # which, like the others, takes `markdown` from here
 
         return tables.text(result)
+    if kind == "solo":
+        from bench import solo
+
+        return solo.text(result)
+    if kind == "scaling":
+        from bench import scale
+
+        return scale.text(result)
     plan, machine = result["workload"], result["machine"]
     lines = [*heading(plan, machine), "", *build_table(result)]
     for way, (_, title) in WAYS.items():
@@ -104,37 +114,38 @@ def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
-def is_filtered(result: dict[str, Any]) -> bool:
-    """Whether it is the result of a filtered workload."""
-    return result["workload"].get("kind") == "filtered"
-
-
-def write_page(result: dict[str, Any], path: Path) -> list[Path]:
-    """Draw a filtered result beside its file `path`: the PNG files and the HTML page that were written."""
-    from bench.filtered.page import page
+def write_page(results: dict[Path, dict[str, Any]]) -> list[Path]:
+    """Draw results by their files: the PNG files beside each, and the HTML page beside the first. What was written."""
     from bench.filtered.plots import PLOTS, png
+    from bench.web import figures, page, pictures
 
-    images = {name: png(plot(result)) for name, plot in PLOTS.items()}
     written = []
-    for name, image in images.items():
-        written.append(path.with_name(f"{path.stem}_{name}.png"))
-        written[-1].write_bytes(image)
-    written.append(path.with_suffix(".html"))
-    written[-1].write_text(page(result, images), encoding="utf-8")
+    for path, result in results.items():
+        drawn = {}
+        if result["workload"].get("kind") == "filtered":
+            drawn = {name: png(plot(result)) for name, plot in PLOTS.items()}
+            choices = figures.choices(result)
+            drawn |= {"choices": pictures.png([choices])} if choices else {}
+        elif plots := figures.of(result):
+            drawn = {"plots": pictures.png(plots)}
+        for name, image in drawn.items():
+            written.append(path.with_name(f"{path.stem}_{name}.png"))
+            written[-1].write_bytes(image)
+    written.append(next(iter(results)).with_suffix(".html"))
+    written[-1].write_text(page.page(list(results.values())), encoding="utf-8")
     return written
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("results", nargs="+", type=Path, help="result files of bench/run.py")
-    parser.add_argument("--page", action="store_true", help="draw a filtered result as PNG files and an HTML page")
+    parser.add_argument("results", nargs="+", type=Path, help="result files of bench/run.py, solo.py or scale.py")
+    parser.add_argument("--page", action="store_true", help="draw them as PNG files and one HTML page")
     options = parser.parse_args(arguments)
-    for path in options.results:
-        result = json.loads(path.read_text(encoding="utf-8"))
-        print(text(result))
-        if options.page and is_filtered(result):
-            print("".join(f"\nwritten to {written}" for written in write_page(result, path)))
+    results = {path: json.loads(path.read_text(encoding="utf-8")) for path in options.results}
+    print("\n\n".join(map(text, results.values())))
+    if options.page:
+        print("".join(f"\nwritten to {written}" for written in write_page(results)))
     return 0
 
 

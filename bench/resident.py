@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _STATUS = Path("/proc/self/status")
 _MAPS = Path("/proc/self/maps")
+_CLEAR = Path("/proc/self/clear_refs")
+_PEAK = "5"  # what is written there, of proc(5)
 _DONTNEED, _NOHUGEPAGE = 4, 15  # of madvise(2)
 _EVERY_S = 0.005
 _KILLED = 137  # as a shell says of a process that the kernel killed
@@ -33,6 +35,15 @@ def resident_bytes(field: str = "VmRSS") -> int:
     return int(found[1]) * 1024 if found else 0
 
 
+def reset_peak() -> bool:
+    """Let `VmHWM` begin anew with what is resident now; False where the system does not let a process do so."""
+    try:
+        _CLEAR.write_text(_PEAK, encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
 class Held:
     """While entered, this process stays below `limit` resident bytes, as far as files mapped below `folder` go."""
 
@@ -43,6 +54,7 @@ class Held:
         self._madvise = ctypes.CDLL(None, use_errno=True).madvise
         self._madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
         self.drops = 0
+        self.most_anonymous = 0  # bytes, as far as looking every few milliseconds shows
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -54,6 +66,7 @@ class Held:
 
     def _watch(self) -> None:
         while not self._done.wait(_EVERY_S):
+            self.most_anonymous = max(self.most_anonymous, resident_bytes("RssAnon"))
             if resident_bytes() > _DROPPED_AT * self._limit:
                 self._drop()
                 self.drops += 1

@@ -3,8 +3,8 @@
     python bench/run.py workloads/hnsw_100k.toml --only vdb,hnswlib
 
 Each repetition visits every (effort, peer) pair once, so slow drift of the machine meets all peers alike. Writes
-bench/results/<workload>.json and prints the tables of bench/report.py. A filtered workload (bench/filtered/) is written
-after every cell, and a run that was cut goes on where it was.
+bench/results/<workload>.json and prints the tables of bench/report.py. What is measured is kept after every repetition,
+of a filtered workload (bench/filtered/) after every cell, and a run that was cut goes on where it was.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)  # bench/ itself would offer `datasets` to everybody
 
 import numpy as np
+from tqdm import tqdm
 
 from bench import adapters, datasets, ground_truth, machine, metrics, report, workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bench.adapters.base import Adapter, FloatMatrix, RowNumbers
 
 RESULTS = datasets.ROOT / "bench" / "results"
+PERCENTILES = (50, 95, 99)  # of the time of a query
 
 
 @dataclass
@@ -52,6 +54,7 @@ class EffortResult:
     batch_recall: float = 0.0
     single_qps: list[float] = field(default_factory=list)
     batch_qps: list[float] = field(default_factory=list)
+    latency_us: dict[str, list[float]] = field(default_factory=dict)  # of single queries, by percentile
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("workload", help="a TOML file, or its name below bench/workloads")
     parser.add_argument("--only", help="comma-separated peers; default: those of the workload")
     parser.add_argument("--out", type=Path, help="result file; default: bench/results/<workload>.json")
-    parser.add_argument("--fresh", action="store_true", help="of a filtered workload: forget what was measured before")
+    parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     options = parser.parse_args(arguments)
     try:
         plan = workload.read(workload.find(options.workload))
@@ -71,9 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             result = measure.run(plan, names, out, fresh=options.fresh)
         else:
-            result = run(plan, names)
-            out.parent.mkdir(parents=True, exist_ok=True)
+            partial = out.with_suffix(".partial.json")
+            if options.fresh:
+                partial.unlink(missing_ok=True)
+            result = run(plan, names, partial)
             out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            partial.unlink(missing_ok=True)
     except (ValueError, datasets.MissingDataset) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
@@ -82,8 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(plan: workload.Workload, names: Sequence[str]) -> dict[str, Any]:
-    """Measure the named peers and return the content of the result file."""
+def run(plan: workload.Workload, names: Sequence[str], partial: Path) -> dict[str, Any]:
+    """Measure the named peers and return the content of the result file; `partial` has it so far."""
     data = datasets.load(plan.data.name, rows=plan.data.rows, queries=plan.data.queries)
     log(f"ground truth of {len(data.queries)} queries over {len(data.vectors)} rows")
     truth = ground_truth.cached(data, plan.index.metric)
@@ -95,20 +101,42 @@ def run(plan: workload.Workload, names: Sequence[str]) -> dict[str, Any]:
         except adapters.MissingPeer as reason:  # noqa: PERF203 -- a handful of peers
             skipped[name] = str(reason)
             log(f"skipped {reason}")
+    kept = {
+        "workload": json.loads(json.dumps(asdict(plan))),
+        "machine": machine.describe(),
+        "skipped": skipped,
+    }
+    begun = sweeps_of(partial, kept["workload"], list(peers))
     results: dict[str, PeerResult] = {}
     try:
         for name, peer in peers.items():
             results[name] = build(peer, data.vectors, plan.build_threads)
-        sweep(peers, results, Questions(data.queries, truth, plan.search))
+            results[name].sweep = begun.get(name) or [EffortResult(effort) for effort in plan.search.efforts]
+        for _ in sweep(peers, results, Questions(data.queries, truth, plan.search)):
+            save(partial, kept | {"peers": {name: asdict(result) for name, result in results.items()}})
     finally:
         for name in results:
             peers[name].close()
-    return {
-        "workload": asdict(plan),
-        "machine": machine.describe(),
-        "peers": {name: asdict(result) for name, result in results.items()},
-        "skipped": skipped,
-    }
+    return kept | {"peers": {name: asdict(result) for name, result in results.items()}}
+
+
+def sweeps_of(partial: Path, plan: dict[str, Any], names: list[str]) -> dict[str, list[EffortResult]]:
+    """What a run of the same plan and peers that was cut has measured; nothing where there is none."""
+    if not partial.exists():
+        return {}
+    found = json.loads(partial.read_text(encoding="utf-8"))
+    if found["workload"] != plan or list(found["peers"]) != names:
+        return {}
+    log(f"going on with {partial}; --fresh begins anew")
+    return {name: [EffortResult(**point) for point in peer["sweep"]] for name, peer in found["peers"].items()}
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_suffix(".new")
+    written.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    written.replace(path)
 
 
 def build(peer: Adapter, vectors: FloatMatrix, threads: int) -> PeerResult:
@@ -129,17 +157,23 @@ class Questions:
     plan: workload.SearchPlan
 
 
-def sweep(peers: dict[str, Adapter], results: dict[str, PeerResult], questions: Questions) -> None:
-    """Fill the sweeps of `results`, the peers taking turns at every effort, a different one first each time."""
+def sweep(peers: dict[str, Adapter], results: dict[str, PeerResult], questions: Questions) -> Iterator[int]:
+    """Go on with the sweeps of `results`, the peers taking turns at every effort, another one first each time.
+
+    Yields the number of each repetition when it is done.
+    """
     plan = questions.plan
-    for result in results.values():
-        result.sweep = [EffortResult(effort) for effort in plan.efforts]
-    for repetition in range(plan.repetitions):
-        for at, effort in enumerate(plan.efforts):
-            for name in rotated(list(peers), repetition + at):
-                peers[name].set_effort(effort)
-                ask(peers[name], results[name].sweep[at], questions)
-        log(f"repetition {repetition + 1} of {plan.repetitions}")
+    done = min((len(point.single_qps) for result in results.values() for point in result.sweep), default=0)
+    steps = len(peers) * len(plan.efforts)
+    with tqdm(total=plan.repetitions * steps, initial=done * steps, unit="setting") as bar:
+        for repetition in range(done, plan.repetitions):
+            for at, effort in enumerate(plan.efforts):
+                for name in rotated(list(peers), repetition + at):
+                    bar.set_postfix_str(f"{name}, effort {effort}")
+                    peers[name].set_effort(effort)
+                    ask(peers[name], results[name].sweep[at], questions)
+                    bar.update()
+            yield repetition
 
 
 def ask(peer: Adapter, point: EffortResult, questions: Questions) -> None:
@@ -147,10 +181,15 @@ def ask(peer: Adapter, point: EffortResult, questions: Questions) -> None:
     queries, truth, k = questions.queries, questions.truth, questions.plan.k
     for query in queries[:10]:  # warm: the previous peer emptied the caches
         peer.query(query, k)
-    single_s, answers = timed(lambda: [peer.query(query, k) for query in queries])
+    answers, ends = [], [time.perf_counter()]
+    for query in queries:
+        answers.append(peer.query(query, k))
+        ends.append(time.perf_counter())
     batch_s, batch = timed(lambda: peer.query_batch(queries, k))
-    point.single_qps.append(len(queries) / single_s)
+    point.single_qps.append(len(queries) / (ends[-1] - ends[0]))
     point.batch_qps.append(len(queries) / batch_s)
+    for share, value in zip(PERCENTILES, np.percentile(np.diff(ends), PERCENTILES), strict=True):
+        point.latency_us.setdefault(f"p{share}", []).append(float(value) * 1e6)
     point.recall = metrics.recall_at_k(padded(answers, k), truth, k)
     point.batch_recall = metrics.recall_at_k(np.asarray(batch), truth, k)
 

@@ -28,7 +28,7 @@ PYTHON_LAYERS = (
     {"query"},
     {"sql"},
     {"table", "database", "transfer", "upkeep", "opening"},
-    {"dbapi"},
+    {"dbapi", "sklearn"},
     {"__init__", "__main__", "cli", "demo", "shell"},
 )
 CPP_LAYERS = ("base", "io", "simd", "core", "codec", "index", "bindings")

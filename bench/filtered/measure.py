@@ -46,7 +46,7 @@ def run(plan: FilteredWorkload, names: Sequence[str], out: Path, *, fresh: bool 
             raise ValueError(f"unknown peer {name!r}; expected one of {', '.join(adapters.PEERS)}")
     waiting = [name for name in names if kept.missing(name, plan.search.cells)]
     if waiting:
-        data = load(plan.data.name, plan.data.rows, plan.data.queries + plan.search.warm)
+        data = load(plan.data.name, plan.data.rows, plan.data.queries, plan.search.warm)
         finder = RowFinder(data.attributes)
         questioner = Questioner(data, plan.index.metric, finder, plan.search.warm, plan.search.seed)
         size = plan.together or len(waiting)
@@ -173,6 +173,7 @@ def timing(repetitions: list[list[float]]) -> dict[str, Any] | None:
         "qps": [len(times) / sum(times) for times in repetitions],
         "median_us": float(np.median(each)),
         "p95_us": float(np.percentile(each, 95)),
+        "p99_us": float(np.percentile(each, 99)),
         "max_us": float(each.max()),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bench.filtered.predicate import Predicate, Value
     from bench.ground_truth import GroundTruth, Metric
 
+BLOB_QUERIES = 1_000
 TRUTH_DEPTH = 40  # neighbours kept of a question: k and room for ties
 
 
@@ -30,6 +31,7 @@ class FilteredData:
 
     dataset: Dataset
     attributes: pa.Table
+    given: dict[str, list[Predicate]] = field(default_factory=dict)  # of cells whose predicates come with the set
 
     @property
     def vectors(self) -> datasets.FloatMatrix:
@@ -37,8 +39,39 @@ class FilteredData:
         return self.dataset.vectors
 
 
-def load(name: str, rows: int, queries: int) -> FilteredData:
-    """A data set of data/registry.toml cut to its first rows and queries, with attributes."""
+def load(name: str, rows: int, queries: int, warm: int = 0) -> FilteredData:
+    """A data set of data/registry.toml cut to its first rows and queries, with attributes.
+
+    `warm` queries more come behind: those of the set, or where it has no more, some of its rows.
+    """
+    held = min(queries + warm, max(_queries_of(name), queries))
+    data = _load(name, rows, held)
+    missing = queries + warm - held
+    if not missing:
+        return data
+    padded = np.concatenate([data.dataset.queries, data.vectors[:missing]])
+    given = {cell: predicates + predicates[:missing] for cell, predicates in data.given.items()}
+    return replace(data, dataset=replace(data.dataset, queries=padded), given=given)
+
+
+def _queries_of(name: str) -> int:
+    if is_published(name):
+        from bench.fanns import load as published  # which makes what this module describes
+
+        return published.find(name).queries.rows
+    return BLOB_QUERIES if name == "blobs" else datasets.ARXIV_QUERIES
+
+
+def is_published(name: str) -> bool:
+    """Whether it is a set in the published layout: fanns_small and so on, or a path to its folder."""
+    return name.startswith("fanns_") or "/" in name
+
+
+def _load(name: str, rows: int, queries: int) -> FilteredData:
+    if is_published(name):
+        from bench.fanns import load as published
+
+        return published.filtered(name, rows, queries)
     if name == "blobs":
         blobs = datasets.load(name, rows=rows, queries=queries)
         if blobs.labels is None:
@@ -49,7 +82,9 @@ def load(name: str, rows: int, queries: int) -> FilteredData:
         made = Dataset(name, vectors, datasets.arxiv().queries[:queries])
         return FilteredData(made, attributes.of_rows(attributes.papers(), papers))
     if name not in ("arxiv", "lifted"):
-        raise ValueError(f"{name!r} has no attributes to filter by; expected arxiv, lifted, grown or blobs")
+        raise ValueError(
+            f"{name!r} has no attributes to filter by; expected arxiv, lifted, grown, blobs, fanns_... or a path"
+        )
     real = datasets.load(name, rows=rows, queries=queries)
     return FilteredData(real, attributes.of_rows(attributes.papers(), np.arange(len(real.vectors))))
 
@@ -143,7 +178,9 @@ class Questioner:
 
     def questions(self, cell: str) -> Questions:
         """The questions of a cell by its name."""
-        predicates = draw_predicates(CELLS[cell], self.data.attributes, self.nearest, self.seed)
+        predicates = self.data.given.get(cell) or draw_predicates(
+            CELLS[cell], self.data.attributes, self.nearest, self.seed
+        )
         n = len(self.data.vectors)
         allowed = [Allowed.of(self.finder.rows(*to_sql(predicate)), n) for predicate in predicates]
         masks = np.array([each.mask for each in allowed])

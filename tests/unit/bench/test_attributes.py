@@ -29,6 +29,7 @@ def test_attributes_are_derived_as_the_published_sets_have_them(papers) -> None:
         day = (updated or published) - datetime.date(1970, 1, 1)
         assert row == {
             "title": title,
+            "authors": authors,
             "primary_category": categories[0],
             "main_categories": mains,
             "sub_categories": categories,

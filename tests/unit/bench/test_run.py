@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,50 @@ def test_unknown_peer_is_an_error() -> None:
         adapters.make("nobody", GraphParams("ip"))
 
 
+class Fails(adapters.base.Adapter):
+    """Right always; fails at the query of a number."""
+
+    name, version = "fails", "1"
+    asked, fails_at = 0, 0
+
+    def build(self, vectors, threads) -> None:
+        self.vectors = vectors
+
+    def set_effort(self, ef) -> None:
+        pass
+
+    def query(self, q, k):
+        type(self).asked += 1
+        if self.asked == self.fails_at:
+            raise RuntimeError("the lights went out")
+        return np.argsort(-(self.vectors @ q))[:k]
+
+    def memory_bytes(self) -> int:
+        return 1
+
+
+def test_run_that_was_cut_goes_on_with_the_next_repetition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapters, "make", lambda name, params: Fails(params))
+    monkeypatch.setattr(run.datasets, "load", lambda name, rows, queries: blobs(300, 8))
+    monkeypatch.setattr(ground_truth, "CACHE", tmp_path / "cache")
+    plan = read("smoke")
+    plan = replace(plan, search=replace(plan.search, efforts=(10, 20), repetitions=3))
+    monkeypatch.setattr(workload, "read", lambda path: plan)
+    out = tmp_path / "smoke.json"
+    Fails.fails_at = 2 * 2 * (2 * 8 + 8) + 3  # eight to warm up, alone and in a batch; in the third repetition
+    with pytest.raises(RuntimeError, match="lights"):
+        run.main(["smoke", "--only", "fails", "--out", str(out)])
+    assert not out.exists()
+    Fails.fails_at, Fails.asked = 0, 0
+    assert run.main(["smoke", "--only", "fails", "--out", str(out)]) == 0
+    assert Fails.asked == 2 * (2 * 8 + 8)  # one repetition
+    assert [path.name for path in tmp_path.glob("smoke*")] == ["smoke.json"]
+    (point, _) = json.loads(out.read_text(encoding="utf-8"))["peers"]["fails"]["sweep"]
+    assert (point["recall"], len(point["single_qps"]), len(point["batch_qps"])) == (1.0, 3, 3)
+    assert len(point["latency_us"]["p99"]) == 3
+    assert all(a <= b for a, b in zip(point["latency_us"]["p50"], point["latency_us"]["p99"], strict=True))
+
+
 def test_peers_take_turns_at_being_first() -> None:
     assert [run.rotated(["a", "b", "c"], by) for by in range(3)] == [
         ["a", "b", "c"],
@@ -113,7 +158,7 @@ def test_mistake_in_a_workload_names_the_file(tmp_path: Path, old: str, new: str
 
 
 def test_unknown_workload_lists_the_known_ones() -> None:
-    known = "filtered_1m, filtered_384, filtered_4096, filtered_smoke, hnsw_100k, ivf_1m, ivf_384, ivf_4096, ivf_smoke"
+    known = "arxiv_100k, filtered_1m, filtered_384, filtered_4096, filtered_smoke, hnsw_100k, ivf_1m, ivf_384"
     with pytest.raises(ValueError, match=f"expected a TOML file or one of {known}"):
         workload.find("nothing")
 

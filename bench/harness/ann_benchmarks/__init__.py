@@ -1,0 +1,1 @@
+"""vdb as an algorithm of ann-benchmarks."""

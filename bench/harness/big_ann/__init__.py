@@ -1,0 +1,1 @@
+"""vdb as an algorithm of the filter track of big-ann-benchmarks."""
