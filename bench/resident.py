@@ -2,9 +2,9 @@
 
 A kernel with memory cgroups does this by itself (bench/README.md has the command). Without one a thread drops the pages
 of files that are mapped shared and read-only, as reclaim would: they are clean, and come back from the disk or the page
-cache when they are read again. They come back as small pages: the page cache may hold a file in pages of 2 MB, each of
-which a single read would bring back whole, a hundred times as fast as they can be dropped. Where anonymous memory is too
-much it ends the process, as the kernel would.
+cache when they are read again. They come back as small pages: the page cache may hold a file in pages of 2 MB, each
+of which a single read would bring back whole, faster than they can be dropped. Where anonymous memory
+is too much it ends the process, as the kernel would.
 """
 
 from __future__ import annotations

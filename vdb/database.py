@@ -16,6 +16,7 @@ from vdb.query.execute import Executor
 from vdb.query.resolve import Resolver
 from vdb.sql.session import Session
 from vdb.storage.batch import make_batch
+from vdb.storage.handout import hand_out
 from vdb.storage.infer import infer_schema
 from vdb.storage.schema import parse_column, parse_schema
 from vdb.storage.stop import Stops
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import numpy.typing as npt
+    from duckdb import DuckDBPyConnection
     from typing_extensions import Self
 
     from vdb.metrics.custom import CustomMetric
@@ -247,6 +249,14 @@ class Database:
         return self.session.run(statement, params, timeout)
 
     execute = sql
+
+    def duckdb(self) -> DuckDBPyConnection:
+        """Return a DuckDB of your own that holds the newest commit: for its extensions, functions and files.
+
+        Tables and views are temporary views there, vectors FLOAT[n] or TINYINT[n]. Attributes are copied, vectors read
+        in place. Nothing written there comes back, and later commits are not seen: ask again. Close it when done.
+        """
+        return hand_out(self.store)
 
     def interrupt(self) -> None:
         """Stop the searches, statements and index builds that run, from any thread: each raises Cancelled there.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -55,11 +55,20 @@ INTEGER_TYPES = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """An attribute column, stored in DuckDB. `type` is DuckDB's own spelling, such as `VARCHAR[]`."""
+    """An attribute column, stored in DuckDB. `type` is DuckDB's own spelling, such as `VARCHAR[]`.
+
+    `default` is SQL for the value of a row that is added without one; None: NULL.
+    """
 
     name: str
     type: str
     nullable: bool = True
+    default: str | None = field(default=None, compare=False)
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a row cannot be added without a value."""
+        return not self.nullable and self.default is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,11 @@ class VectorColumn:
     metric: Metric = "l2"
     nullable: bool = True
     dtype: Dtype = "float32"
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a row cannot be added without a vector."""
+        return not self.nullable
 
     @property
     def type(self) -> str:

@@ -15,7 +15,7 @@ RUN = Path(__file__).with_name("run.py")
 @pytest.mark.crash
 @pytest.mark.parametrize(
     ("part", "count"),
-    [("kill", 40), ("power", 40), ("fault", 40), ("damage", 80), ("state", 8), ("readers", 12), ("soak", 12)],
+    [("kill", 24), ("power", 40), ("fault", 20), ("damage", 80), ("state", 4), ("readers", 12), ("soak", 12)],
 )
 def test_nothing_that_returned_is_lost(part: str, count: int) -> None:
     command = [sys.executable, str(RUN), part, "--count", str(count), "--seed", "7"]

@@ -18,6 +18,10 @@ NEEDLES = 6
 
 ITEMS = "id BIGINT PRIMARY KEY, lang VARCHAR, price DOUBLE, tags VARCHAR[], e FLOAT[4]"
 SALES = "item BIGINT, sold INTEGER"
+VIEWS = (
+    "CREATE VIEW shown AS SELECT * FROM items WHERE price > 10 OR lang = 'de'",
+    "CREATE VIEW computed AS SELECT id, price * 2 AS twice, lower(lang) AS low, e FROM shown WHERE id > 5",
+)
 PROBES = "qid BIGINT PRIMARY KEY, lang VARCHAR, e FLOAT[4]"
 
 DISTANCES = (
@@ -106,6 +110,22 @@ SELECT count(*) AS n FROM items i WHERE {w} AND {d} > 0.9
 SELECT p.qid, h.id FROM probes p, LATERAL (SELECT i.id FROM items i WHERE {w} AND i.lang = p.lang ORDER BY
 array_distance(i.e, p.e), i.id LIMIT 2) h ORDER BY ALL
 
+SELECT p.qid, h.id, h.d AS d FROM probes p, LATERAL (SELECT i.id, array_cosine_distance(p.e, i.e) AS d FROM items i
+WHERE {w} AND i.price > p.qid * 10 ORDER BY d, i.id LIMIT 3) h WHERE p.qid < 5 ORDER BY ALL
+
+SELECT p.qid, (SELECT i.id FROM items i WHERE {w} ORDER BY array_distance(i.e, p.e), i.id LIMIT 1) AS one FROM probes p
+ORDER BY p.qid
+
+SELECT p.qid, h.id FROM probes p LEFT JOIN LATERAL (SELECT * FROM shown i WHERE {w} ORDER BY array_inner_product(i.e,
+p.e) DESC, i.id LIMIT 2) h ON TRUE ORDER BY ALL
+
+SELECT i.id, {d} AS d FROM shown i WHERE {w} ORDER BY d {o}, i.id LIMIT {k}
+
+SELECT i.*, {d} AS d FROM computed i WHERE i.twice > 30 ORDER BY d {o}, i.id LIMIT {k}
+
+SELECT i.id, s.sold, {d} AS d FROM shown i JOIN sales s ON s.item = i.id WHERE {w} ORDER BY d {o}, i.id, s.sold
+LIMIT {k}
+
 SELECT i.id FROM items i WHERE {w} ORDER BY array_distance(i.e, (SELECT e FROM probes WHERE qid = 2)), i.id
 LIMIT {k}
 
@@ -177,3 +197,6 @@ def fill(db: vdb.Database, stock: duckdb.DuckDBPyConnection, seed: int) -> None:
                 part = rows[begin : begin + 50]
                 values = ", ".join(f"({places})" for _ in part)
                 db.sql(f"INSERT INTO {name} VALUES {values}", [value for row in part for value in row])
+    for view in VIEWS:
+        db.sql(view)
+        stock.execute(view)

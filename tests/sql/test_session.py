@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -12,6 +13,10 @@ from vdb.sql import session as session_module
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from vdb.query.request import Request
+    from vdb.query.result import Hits
+    from vdb.storage.state import TableState
 
 QUERY = np.array([1.0, 2.0])
 
@@ -133,6 +138,128 @@ def test_explain_shows_the_vector_node_beside_the_plan(items: vdb.Database) -> N
         ("SELECT max(e <-> [1, 2]) FROM items LIMIT 2", "no ORDER BY"),
     ):
         assert reason in items.sql(sql).explain()
+
+
+def test_explain_searches_nothing_and_explain_analyze_does(
+    items: vdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lateral = "SELECT n.id, h.id FROM items n, LATERAL (SELECT id FROM items i ORDER BY i.e <-> n.e LIMIT 2) h"
+    searched: list[object] = []
+    search = items.executor.search
+
+    def counted(state: TableState, request: Request) -> Hits:
+        searched.append(request)
+        return search(state, request)
+
+    monkeypatch.setattr(items.executor, "search", counted)
+    nearest = "SELECT id FROM items WHERE lang = 'en' ORDER BY e <-> $1 LIMIT 2"
+    for sql, params, told in (
+        (nearest, [QUERY], "k=2  metric=l2\n  predicate"),
+        ("SELECT id FROM items ORDER BY e <-> [1, 2]", None, "every matching row measured"),
+        (lateral, None, "one search for all rows around"),
+        (f"SELECT * FROM items JOIN ({nearest}) USING (id) ORDER BY e <-> $1 LIMIT 3", [QUERY], "VECTOR_SEARCH"),
+    ):
+        plan = items.sql(f"EXPLAIN {sql}", params).fetchall()
+        assert told in plan[0][1]
+        assert plan[1][0] == "physical_plan"
+    assert searched == []
+    items.sql(f"EXPLAIN ANALYZE {lateral}").close()
+    assert [len(request.queries) for request in searched] == [100]
+
+
+def test_rows_around_a_query_are_one_search(items: vdb.Database) -> None:
+    items.sql("CREATE INDEX g ON items USING HNSW (e) WITH (M = 4); SET strategy = 'graph'")
+    lateral = "SELECT n.id, h.id FROM items n, LATERAL (SELECT id FROM items i WHERE {} ORDER BY i.e <-> n.e LIMIT 1) h"
+    found = items.sql(lateral.format("TRUE") + " WHERE n.id < 30 ORDER BY ALL")
+    assert found.explain().startswith("VECTOR_READ items.e\nVECTOR_SEARCH items.e  k=1  metric=l2  queries=30")
+    assert "index     g" in found.explain()
+    assert found.fetchall() == [(i, i) for i in range(30)]
+    items.sql("RESET strategy")
+    by_language = items.sql(lateral.format("i.lang = n.lang"))
+    assert by_language.explain().count("VECTOR_SEARCH") == by_language.explain().count("queries=50") == 2
+    others = items.sql(lateral.format("i.lang = n.lang AND i.id <> n.id") + " ORDER BY ALL LIMIT 3")
+    assert others.fetchall() == [(0, 2), (1, 3), (2, 0)]
+    exact = items.sql(lateral.format("i.id IN (SELECT n.id)"))
+    assert "VECTOR_SEARCH" not in exact.explain()
+    assert len(exact.fetchall()) == 100
+
+
+def test_a_view_is_searched_by_the_index_of_its_table_or_says_why_not(items: vdb.Database) -> None:
+    items.sql("CREATE INDEX g ON items USING HNSW (e) WITH (M = 4); SET strategy = 'graph'")
+    items.sql("CREATE VIEW english AS SELECT id, e AS vec FROM items WHERE lang = 'en'")
+    items.sql("CREATE VIEW counted AS SELECT lang, first(e) AS vec FROM items GROUP BY lang")
+    through = items.sql("SELECT id FROM english ORDER BY vec <-> ? LIMIT 2", [QUERY])
+    assert "index     g" in through.explain()
+    assert through.fetchall() == [(2,), (0,)]
+    grouped = items.sql("SELECT lang FROM counted ORDER BY array_distance(vec, $q::FLOAT[2]) LIMIT 1", {"q": QUERY})
+    assert "counted  not searched by an index: it groups" in grouped.explain()
+
+
+def test_views_are_there_after_an_open(tmp_path: Path) -> None:
+    with vdb.connect(tmp_path / "a.vdb") as db:
+        db.sql("CREATE TABLE t (id BIGINT PRIMARY KEY, n INTEGER DEFAULT 7 CHECK (n > 3), e FLOAT[2])")
+        db.sql("CREATE VIEW v AS SELECT id, n FROM t WHERE e IS NOT NULL; CREATE VIEW w AS SELECT 1; DROP VIEW w")
+        db.publish()
+    with vdb.connect(tmp_path / "a.vdb", read_only=True) as db:
+        assert db.sql("FROM v").fetchall() == []
+    with vdb.connect(tmp_path / "a.vdb") as db:
+        db.table("t").add({"id": [1]}, e=[[1.0, 2.0]])
+        db.table("t").upsert([{"id": 1, "e": [2.0, 2.0]}, {"id": 2, "e": [3.0, 2.0]}])
+        assert db.sql("SELECT * FROM v ORDER BY id").fetchall() == [(1, 7), (2, 7)]
+        with pytest.raises(vdb.InvalidArgument, match="CHECK"):
+            db.table("t").update({"n": 1}, where="id = 1")
+        assert db.sql("FROM vdb_views()").fetchall() == [("v", "SELECT id, n FROM t WHERE e IS NOT NULL")]
+
+
+def test_a_duckdb_of_ones_own(items: vdb.Database) -> None:
+    items.sql("UPDATE items SET e = NULL WHERE id = 3; CREATE VIEW few AS SELECT id, e FROM items WHERE id IN (3, 4)")
+    with items.duckdb() as own:
+        items.sql("DELETE FROM items")
+        assert own.execute("SELECT count(*), count(e), sum(e[1]) FROM items").fetchall() == [(100, 99, 4947)]
+        assert own.execute("SELECT * FROM few ORDER BY id").fetchall() == [(3, None), (4, (4.0, 4.0))]
+        own.execute("CREATE MACRO twice(x) AS 2 * x")
+        assert own.execute("SELECT twice(id) FROM items ORDER BY array_distance(e, [9, 9]::FLOAT[2])").fetchone() == (
+            18,
+        )
+        with pytest.raises(duckdb.Error):
+            own.execute("DELETE FROM items")
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "'; DROP TABLE items; --",
+        "x') OR 1=1 --",
+        'a"b; DELETE FROM items',
+        "\\'; DROP TABLE items; --",
+        "$q",
+        "?",
+        "x/*",
+        "-- ",
+        "E'\\''",
+    ],
+)
+def test_hostile_values_and_names_stay_what_they_are(items: vdb.Database, hostile: str) -> None:
+    items.sql("INSERT INTO items VALUES (500, ?, ?)", [hostile, QUERY])
+    items.sql("UPDATE items SET lang = $new WHERE lang = $old", {"new": hostile + "!", "old": hostile})
+    assert items.sql("SELECT id FROM items WHERE lang = ?", [hostile + "!"]).fetchall() == [(500,)]
+    near = "SELECT lang FROM items WHERE lang = $w ORDER BY e <-> $q LIMIT 1"
+    assert items.sql(near, {"w": hostile + "!", "q": QUERY}).fetchall() == [(hostile + "!",)]
+    name = '"' + hostile.replace('"', '""') + '"'
+    literal = "'" + hostile.replace("'", "''") + "'"
+    items.sql(f"CREATE TABLE {name} ({name} VARCHAR DEFAULT {literal}, id BIGINT, e FLOAT[2], CHECK ({name} <> 'no'))")
+    items.sql(f"INSERT INTO {name} (id, e) VALUES (1, [1, 2])")
+    items.sql(f"ALTER TABLE {name} ADD COLUMN more VARCHAR DEFAULT {literal}; CREATE VIEW v AS SELECT * FROM {name}")
+    assert items.sql("SELECT * FROM v ORDER BY e <-> [1, 1] LIMIT 1").fetchall() == [(hostile, 1, (1.0, 2.0), hostile)]
+    assert items.sql("SELECT count(*) FROM items").fetchall() == [(101,)]
+    assert {row[0] for row in items.sql("SHOW TABLES").fetchall()} == {"items", "v", hostile}
+
+
+def test_rows_without_a_distance_are_ordered_by_what_follows(items: vdb.Database) -> None:
+    items.sql("CREATE TABLE t (id BIGINT PRIMARY KEY, n INTEGER, e FLOAT[2])")
+    items.sql("INSERT INTO t VALUES (1, 9, NULL), (2, 3, NULL), (3, 5, [1, 1]), (4, 1, NULL)")
+    assert items.sql("SELECT id FROM t ORDER BY e <-> ?, n LIMIT 3", [QUERY]).fetchall() == [(3,), (4,), (2,)]
+    assert items.sql("SELECT id FROM t ORDER BY e <-> ?, n LIMIT 2", [None]).fetchall() == [(4,), (2,)]
 
 
 def test_a_graph_answers_where_it_is_the_cheapest(items: vdb.Database) -> None:

@@ -72,7 +72,7 @@ def test_an_index_says_what_it_is() -> None:
     index.extend(view)
     assert (index.codes, index.nbits, index.m, index.opq, index.bits) == ("pq", 4, DIM // 4, False, 0)
     assert (index.metric, index.dim, index.covered, index.size, index.trained_on) == ("cosine", DIM, ROWS, ROWS, ROWS)
-    assert index.record_bytes == DIM // 8 + 8 + 4
+    assert index.record_bytes == DIM // 8 + 4 + 4
     assert index.list_sizes().sum() == ROWS
     assert index.list_sizes().size == index.nlist
     assert index.drift == 1.0

@@ -26,7 +26,7 @@ _PLACE: Final = 16  # of a row: its level, place and edges above level 0, or its
 _FACTORS: Final = 12  # of a code
 _LINE: Final = 64  # codes begin at lines of the cache, and dimensions are padded to as many
 _BLOCK: Final = 32  # neighbours whose codes stand together
-_ENTRY: Final = 34  # of a row in a list, beside its code
+_LIST: Final = 128  # beside its rows and centroid
 _LISTS: Final = 2.0  # for each root of the rows
 _SPARE_ROWS: Final = 10  # of a list: they come in blocks
 _NARROWEST: Final = 128  # ranks that the first layer of a Range reaches over
@@ -71,15 +71,16 @@ class Room:
 
     def demand(self, state: TableState, record: IndexRecord) -> None:
         """OutOfMemory where there is no room for one more copy of an index."""
-        self._store.memory.demand(f"index {record.name} of table {record.table}", _whole(state, record))
+        if self._store.memory.is_limited:
+            self._store.memory.demand(f"index {record.name} of table {record.table}", _whole(state, record))
 
 
 def estimate(kind: str, params: _Params, dim: int, n: int) -> int:
     """About the bytes of an index over `n` slots."""
     M = int(params.get("M") or 0)
     if kind in IVFS:
-        row = _list_code(kind, params, dim) + _ENTRY
-        return n * row + int(_LISTS * math.sqrt(n)) * (dim * _FLOAT + _SPARE_ROWS * row)
+        row, lists = _list_row(kind, params, dim), min(int(_LISTS * math.sqrt(n)), 1 + n // _BLOCK)
+        return n * row + lists * (2 * dim * _FLOAT + _SPARE_ROWS * row + _LIST)
     if kind == "flat":
         return n * _code(str(params["codes"]), 0, dim) + 2 * dim * dim * _FLOAT
     if kind == "range":
@@ -99,11 +100,13 @@ def _code(codes: str, bits: int, dim: int) -> int:
     return values + 2 * _FACTORS
 
 
-def _list_code(kind: str, params: _Params, dim: int) -> int:
+def _list_row(kind: str, params: _Params, dim: int) -> int:
+    """Bytes of a row in a list: slot, code and factors, those of further bits apart."""
     if kind == IVFPQ.kind:
         m = params["m"]
-        return (m if isinstance(m, int) else dim // 2) * int(params["nbits"]) // 8
-    return dim * int(params["bits"]) // 8
+        return (m if isinstance(m, int) else dim // 2) * int(params["nbits"]) // 8 + _SLOT + _FACTORS // 2
+    bits = int(params["bits"])
+    return _rounded(dim, _LINE) * bits // 8 + (_SLOT + _FACTORS) * min(bits, 2)
 
 
 def _rounded(n: int, unit: int) -> int:

@@ -91,6 +91,13 @@ class Executor:
         source = target.source if self._store.transaction is None else self.source(state)
         return Hits(neighbors, request.columns, source, explanation)
 
+    def explain(self, state: TableState, request: Request) -> str:
+        """How the search would be done and why: the rows are resolved and the plan is made, but nothing is searched."""
+        actuals = Actuals(parse_seconds=request.parse_seconds)
+        target, chosen = self._chosen(state, request, actuals)
+        plan = self._planned(target, chosen, request, actuals).plan
+        return str(Explanation(target.name, name_of(request.metric), None, plan, actuals, request.predicate))
+
     def measure_recall(self, state: TableState, request: Request) -> RecallReport:
         """Search, and scan the same rows of the same state for the truth."""
         target, chosen = self._chosen(state, request, Actuals())

@@ -25,24 +25,23 @@ class Explanation:
     ----------
     target : str
         table.column.
-    slots : Slots
-        (nq, k), padded with ABSENT_SLOT.
+    slots : Slots or None
+        (nq, k), padded with ABSENT_SLOT; None where the plan was made and not run.
     actuals : Actuals
         The counts, and the seconds of each stage: `predicate_seconds` to find the rows, `search_seconds` for the rest.
     """
 
     target: str
     metric: str
-    slots: Slots
+    slots: Slots | None
     plan: Plan
     actuals: Actuals
     predicate: Predicate | None = None
 
     def __str__(self) -> str:
         plan, seen, actuals = self.plan, self.plan.situation, self.actuals
-        queries = len(self.slots)
+        queries = 1 if self.slots is None else len(self.slots)
         batch = f"  queries={queries}" if queries != 1 else ""
-        returned = int((self.slots != ABSENT_SLOT).sum())
         lines = [f"VECTOR_SEARCH {self.target}  k={seen.k}  metric={self.metric}{batch}"]
         if self.predicate is not None:
             how = f"   by {actuals.predicate_how}" if actuals.predicate_how else ""
@@ -53,6 +52,9 @@ class Explanation:
         if plan.method.index:
             lines.append(f"  index     {plan.method.index}{self._effort()}")
         lines += self._considered()
+        if self.slots is None:
+            return "\n".join(lines)
+        returned = int((self.slots != ABSENT_SLOT).sum())
         estimates = f"estimates {actuals.estimates:,}   " if actuals.estimates else ""
         tests = f"bitmap tests {actuals.tests:,}   " if actuals.tests else ""
         way = f"lists {actuals.lists:,}   " if actuals.lists else f"hops {actuals.hops:,}   "

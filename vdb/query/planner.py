@@ -26,7 +26,7 @@ _GUESS_BUDGET: Final = 0.3
 # Of what a walk was expected to cost itself: one that has taken so much is not the walk that was chosen.
 _SURPRISE: Final = 4.0
 
-_LEADING_BITS: Final = 6  # that decide, of a count
+_LEADING_BITS: Final = 5  # that decide, of a count
 _DENSITY_BITS: Final = 20
 _DENSITY_UNIT: Final = 1 << _DENSITY_BITS
 _DECISIONS: Final = 4096  # kept
@@ -60,8 +60,8 @@ class Decision(NamedTuple):
 class Planner:
     """Decides for one question how to search, and keeps what it decided.
 
-    Numbers of rows that round up to the same six bits are decided alike, as for the most of them: the price of a plan
-    moves by some 3 % at most. So a decision depends on nothing that was asked before.
+    Numbers of rows that round up to the same five bits are decided alike, as for the most of them: the price of a plan
+    moves by some 6 % at most. So a decision depends on nothing that was asked before.
     """
 
     def __init__(self, methods: Methods) -> None:
@@ -75,7 +75,7 @@ class Planner:
         if 2 * seen.k <= rows < seen.rows:  # else k or every row is a limit of its own
             rows = min(_rounded(rows), seen.rows - 1)
         if density is not None:
-            density = ldexp(_rounded(int(density * _DENSITY_UNIT)), -_DENSITY_BITS)
+            density = min(ldexp(_rounded(int(density * _DENSITY_UNIT)), -_DENSITY_BITS), 1.0)
         if ranges:
             ranges = tuple(term.like(_rounded(term.rows)) for term in ranges)
         if labels:
@@ -84,7 +84,8 @@ class Planner:
         known = self._decided.get(key)
         if known is None:
             alike = seen._replace(matching=rows, density=density, ranges=ranges, labels=labels)
-            known = Decision(make_plan(alike, self.methods), wants_density(alike, self.methods))
+            quote = _quoted(alike, self.methods)
+            known = Decision(_plan(alike, self.methods, quote), _near(alike, self.methods, quote))
             if len(self._decided) >= _DECISIONS:
                 self._decided.clear()
             self._decided[key] = known
@@ -97,13 +98,7 @@ def wants_density(seen: Situation, methods: Methods) -> Method | None:
 
     That is a forced one, or one that would be chosen if every row near the query matched, and save what looking costs.
     """
-    strategy = seen.question.strategy
-    if seen.density is not None or not seen.is_sparse or not methods.near:
-        return None
-    if strategy != "auto":
-        return next((walk for walk in methods.near if walk.strategy == strategy), None)
-    first = methods.near[0]
-    return first if first.least + first.looking < _quoted(seen, methods).best_cost else None
+    return _near(seen, methods, _quoted(seen, methods))
 
 
 def make_plan(seen: Situation, methods: Methods) -> Plan:
@@ -111,7 +106,21 @@ def make_plan(seen: Situation, methods: Methods) -> Plan:
 
     InvalidArgument where a forced strategy cannot run: it never switches silently.
     """
-    finish, finish_cost, exact, exact_cost, best, best_cost = _quoted(seen, methods)
+    return _plan(seen, methods, _quoted(seen, methods))
+
+
+def _near(seen: Situation, methods: Methods, quote: _Quote) -> Method | None:
+    strategy = seen.question.strategy
+    if seen.density is not None or not seen.is_sparse or not methods.near:
+        return None
+    if strategy != "auto":
+        return next((walk for walk in methods.near if walk.strategy == strategy), None)
+    first = methods.near[0]
+    return first if first.least + first.looking < quote.best_cost else None
+
+
+def _plan(seen: Situation, methods: Methods, quote: _Quote) -> Plan:
+    finish, finish_cost, exact, exact_cost, best, best_cost = quote
     if seen.question.strategy != "auto":
         forced = _forced(seen, methods)
         return Plan(forced, forced.effort(seen), finish, seen, methods)

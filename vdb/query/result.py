@@ -354,6 +354,13 @@ def found_in(hits: Hits) -> tuple[TableState, Slots]:
     return hits._source.found_in, hits._flat_slots
 
 
+def found_each(hits: Hits) -> list[tuple[Slots, npt.NDArray[np.float32]]]:
+    """The slots and distances of each query of a batch, without padding."""
+    found = hits._neighbors
+    counts = hits._is_row.sum(axis=1).tolist()
+    return [(slots[:n], away[:n]) for slots, away, n in zip(found.slots, found.distances, counts, strict=True)]
+
+
 def _keys(slots: Slots, source: RowSource) -> Keys:
     schema = source.state.schema
     if schema.key is None or schema.integer_key is not None:

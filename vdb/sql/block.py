@@ -14,9 +14,10 @@ from vdb.query.source import fold
 from vdb.sql import tree
 from vdb.sql.distances import distance_of, is_function, on_arrays, readable, with_value
 from vdb.sql.functions import functions
+from vdb.sql.lateral import NEEDLE, find_correlated
 from vdb.sql.nearest import find_top, is_volatile, shows_few, split_where
 from vdb.sql.needs import Needs
-from vdb.sql.scope import Scope, conditions_of
+from vdb.sql.scope import EXPRESSIONS, Scope, conditions_of
 from vdb.sql.steps import Fragment, Measured, TableUse
 from vdb.sql.where import as_where
 from vdb.storage.rows import quoted, table_name
@@ -25,12 +26,12 @@ from vdb.types import SLOT_COLUMN, VectorColumn
 if TYPE_CHECKING:
     from vdb.query.syntax import Node
     from vdb.sql.compile import Compiler, Environment
+    from vdb.sql.lateral import Correlated
     from vdb.sql.scope import Placed
     from vdb.sql.steps import Top
 
 DISTANCE: Final = "_vdb_d"
 POSITION: Final = "_vdb_pos"
-EXPRESSIONS: Final = ("select_list", "where_clause", "group_expressions", "having", "qualify", "modifiers")
 _NULL_TESTS: Final = frozenset({"OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"})
 
 
@@ -43,14 +44,18 @@ class Block:
         self._scope = scope
         self._environment = environment
         self._needs = [Needs(placed) for placed in scope.tables]
+        self._around: Correlated | None = None
 
     def compile(self) -> None:
         """Change the block into what DuckDB can run, and add the steps it needs before."""
         node = self._node
         self._settle_aliases()
+        self._around = find_correlated(self._compiler, node, self._scope, self._environment)
+        if self._around is not None:
+            self._needs[0].measured.append(self._around.measured)
         for key in EXPRESSIONS:
             self._look(node[key], in_join=False)
-        for part in conditions_of(node["from_table"]):
+        for part, _ in conditions_of(node["from_table"]):
             self._look(part, in_join=True)
         for needs in self._needs:
             if needs.placed.renamed:  # its columns are called otherwise here
@@ -133,6 +138,11 @@ class Block:
         for needs in self._needs:
             for side, other in ((distance.left, distance.right), (distance.right, distance.left)):
                 column = needs.placed.vector(side)
+                if self._around is not None:
+                    if column is not None and self._around.is_distance(node, needs.placed):
+                        needs.distances.append((copy.deepcopy(node), distance, 0))
+                        return True
+                    continue
                 if column is None or needs.placed.renamed or not self._is_constant(other):
                     continue
                 measured = Measured(column.name, distance.metric, self._vector(other))
@@ -196,12 +206,17 @@ class Block:
     def _top(self, needs: Needs) -> tuple[Top | None, str]:
         if not needs.measured:
             return None, ""
+        if self._around is not None:
+            return self._around.top, ""
         return find_top(self._node, needs)
 
     def _use(self, number: int, top: Top | None, reason: str) -> TableUse | None:
         needs = self._needs[number]
         if not needs.matter:
             return None
+        if self._around is not None:
+            use = self._made(number, self._around.where, None, top, reason)
+            return replace(use, batch=self._around.batch)
         where = candidates = None
         if needs.placed.only is not None:
             candidates = Fragment(f"SELECT slot AS s FROM {needs.placed.only}")
@@ -230,7 +245,7 @@ class Block:
 
     def _drop_where(self, uses: list[TableUse | None]) -> None:
         """Leave of WHERE only what the search does not see to."""
-        use = uses[0] if len(uses) == 1 else None
+        use = uses[0] if len(uses) == 1 and self._around is None else None
         if use is not None and use.top is not None and use.where is not None:
             _, bounds = split_where(self._node["where_clause"], self._needs)
             self._node["where_clause"] = tree.conjunction(bounds(0))
@@ -275,7 +290,7 @@ class Block:
             node[key] = tree.replaced(node[key], self._put)
         for before, item in zip(selected, node["select_list"], strict=True):
             if not before.get("alias") and before.get("class") not in ("STAR", "COLUMN_REF") and item != before:
-                item["alias"] = _shown_name(before)
+                item["alias"] = tree.shown_name(before)
         clause = node["from_table"]
         for join in tree.walk(clause):
             if join.get("type") == "JOIN" and join.get("condition") is not None:
@@ -307,6 +322,7 @@ class Block:
         for needs in self._needs:
             if relation in ("", fold(needs.placed.alias)) and not needs.is_whole and needs.measured:
                 hidden += [f"{DISTANCE}{i}" for i in range(len(needs.measured))] + [POSITION]
+                hidden += self._around.columns if self._around is not None else []
         if not hidden:
             return None
         return {**node, "exclude_list": [*node["exclude_list"], *dict.fromkeys(hidden)]}
@@ -323,6 +339,11 @@ class Block:
                 extra = [f"h.d{i} AS {DISTANCE}{i}" for i in range(len(needs.measured))] + [f"h.pos AS {POSITION}"]
             if needs.measured:
                 joins += f" JOIN {use.hits} AS h ON h.slot = m.{SLOT_COLUMN}"
+            if self._around is not None:
+                joins += f" JOIN {use.needles} AS n ON n.n = h.n"
+                extra += [f"n.{name.removeprefix(NEEDLE)} AS {name}" for name in self._around.columns]
+                parts = [*tree.conjuncts(self._node["where_clause"]), *self._around.conditions(placed)]
+                self._node["where_clause"] = tree.conjunction(parts)
             if vectors:
                 joins += f" JOIN {use.values} AS v ON v.slot = m.{SLOT_COLUMN}"
         _put(placed, self._subquery(placed, vectors, extra, joins))
@@ -355,9 +376,3 @@ def _show_all(modifiers: list[Node]) -> None:
         if modifier["type"] == "LIMIT_MODIFIER" and modifier.get("offset") is not None:
             modifier["limit"] = tree.expression("a + b", a=modifier["limit"], b=modifier["offset"])
             modifier["offset"] = None
-
-
-def _shown_name(item: Node) -> str:
-    """What DuckDB calls a selected expression without a name."""
-    text = tree.render_expression(item)
-    return text.replace(tree.INNER_PRODUCT, "<#>").replace(f"${tree.PARAMETER}", "$")

@@ -1,4 +1,4 @@
-"""What the database says of itself in SQL: `FROM vdb_tables()`, `vdb_columns()`, `vdb_indexes()`, `vdb_settings()`."""
+"""What the database says of itself in SQL: `FROM vdb_tables()`, `vdb_columns()` and so on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = {
     "vdb_tables": ("table_name", "row_count", "dead_slots", "primary_key"),
-    "vdb_columns": ("table_name", "column_name", "column_type", "metric", "is_nullable"),
+    "vdb_views": ("view_name", "query"),
+    "vdb_columns": ("table_name", "column_name", "column_type", "metric", "is_nullable", "default"),
     "vdb_indexes": ("table_name", "index_name", "column_name", "kind", "metric", "params", "covered", "memory_bytes"),
     "vdb_settings": ("name", "value", "meaning"),
 }
@@ -32,7 +33,12 @@ def _columns(session: Session) -> Iterator[Sequence[object]]:
     for name, state in session.engine.store.state.tables.items():
         for column in state.schema.columns:
             metric = column.metric if isinstance(column, VectorColumn) else None
-            yield name, column.name, column.type, metric, column.nullable
+            default = None if isinstance(column, VectorColumn) else column.default
+            yield name, column.name, column.type, metric, column.nullable, default
+
+
+def _views(session: Session) -> Iterator[Sequence[object]]:
+    yield from session.engine.store.state.views.items()
 
 
 def _indexes(session: Session) -> Iterator[Sequence[object]]:
@@ -68,6 +74,7 @@ def _array(values: Sequence[object]) -> Any:
 
 CATALOGS: Final = {
     "vdb_tables": _relation("vdb_tables", _tables),
+    "vdb_views": _relation("vdb_views", _views),
     "vdb_columns": _relation("vdb_columns", _columns),
     "vdb_indexes": _relation("vdb_indexes", _indexes),
     "vdb_settings": _relation("vdb_settings", _settings),

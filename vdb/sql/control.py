@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _NOTHING: Final = Result(None)
 _FIXES: Final = {
-    "alter": "create a table with the columns you want, INSERT INTO it SELECT from the old one, and drop that.",
-    "merge": "INSERT ... ON CONFLICT DO UPDATE, or UPDATE ... FROM and DELETE ... USING.",
     "call": "SELECT * FROM the function.",
 }
 
@@ -60,7 +58,7 @@ def _taken(session: Session) -> ExitStack:
 
 
 def explain(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:
-    """EXPLAIN and EXPLAIN ANALYZE of a query; the search for nearest rows is made in both."""
+    """EXPLAIN of a query, which searches nothing, and EXPLAIN ANALYZE, which runs all of it."""
     reader = Reader(statement, 1)
     prefix = "EXPLAIN ANALYZE" if reader.take("analyze") else "EXPLAIN"
     rest = replace(statement, tokens=statement.tokens[len(prefix.split()) :])
@@ -110,7 +108,7 @@ def show(session: Session, statement: Statement, values: Mapping[str, object]) -
     if reader.take("tables"):
         reader.end()
         with session.engine.store.statement() as opened:
-            names = sorted(session.engine.store.state.tables)
+            names = sorted([*opened.state.tables, *opened.state.views])
             return Result(session.shown(opened, ("name",), [(name,) for name in names]))
     return session.query(statement.text, statement, values)
 
@@ -149,12 +147,14 @@ def table_of_index(session: Session, index: str) -> str:
 
 
 def needless(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:  # noqa: ARG001
-    """INSTALL, LOAD, CHECKPOINT, VACUUM, ANALYZE: accepted, since nothing needs them here."""
-    return _NOTHING
+    """INSTALL, LOAD, CHECKPOINT, VACUUM, ANALYZE: accepted, since nothing needs them here; `explain()` says so."""
+    return Result(
+        None, plan=f"{statement.head.upper()} does nothing: vector search is built in, and so is upkeep.".__str__
+    )
 
 
 def unsupported(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:  # noqa: ARG001
     """Refuse a statement that vdb has nothing for."""
     head = statement.head
-    fix = _FIXES.get(head, "write SELECT, INSERT, UPDATE, DELETE, COPY, CREATE TABLE or INDEX, DROP, SET or BEGIN.")
+    fix = _FIXES.get(head, "write SELECT, INSERT, UPDATE, DELETE, COPY, CREATE, ALTER TABLE, DROP, SET or BEGIN.")
     raise statement.script.error(f"{head.upper()} is not supported.", statement.tokens[0].start, f"Fix: {fix}")

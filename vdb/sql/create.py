@@ -1,13 +1,16 @@
-"""CREATE TABLE and CREATE INDEX: DuckDB's parser has no tree for them, so their heads are read token by token."""
+"""CREATE TABLE, INDEX and VIEW: DuckDB's parser has no tree for them, so their heads are read token by token."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from vdb.errors import AlreadyExists, InvalidArgument, NotFound
+from vdb.errors import AlreadyExists
+from vdb.query.source import fold
 from vdb.sql import tree
+from vdb.sql.columns import declared, not_kept, read_check, with_defaults
 from vdb.sql.create_index import create_index
+from vdb.sql.create_view import create_view
 from vdb.sql.result import Result
 from vdb.sql.staging import Call, staged
 from vdb.sql.tokens import Reader
@@ -19,19 +22,37 @@ if TYPE_CHECKING:
     from vdb.sql.session import Session
     from vdb.sql.tokens import Statement
 
-_CONSTRAINTS: Final = ("primary", "not", "null", "default", "unique", "check", "references", "generated", "collate")
+_OF_TABLE: Final = ("primary", "unique", "check", "foreign", "constraint")
+
+
+@dataclass
+class _Declaration:
+    """What stands between the brackets of a CREATE TABLE."""
+
+    columns: dict[str, str] = field(default_factory=dict)  # as `create_table` takes them
+    defaults: dict[str, str] = field(default_factory=dict)
+    checks: list[str] = field(default_factory=list)
+    key: str | None = None
 
 
 def create(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:
-    """Run a CREATE TABLE or CREATE INDEX."""
+    """Run a CREATE TABLE, CREATE INDEX or CREATE VIEW."""
     reader = Reader(statement, 1)
     replaces = reader.take("or", "replace")
     unique = reader.take("unique")
     if reader.take("index"):
         return create_index(session, reader, unique)
+    if reader.take("view"):
+        return create_view(session, statement, reader, replaces)
+    if reader.peek() == "virtual":
+        raise reader.error(
+            "CREATE VIRTUAL TABLE is not supported: vectors are columns of tables",
+            "Fix: CREATE TABLE name (id BIGINT PRIMARY KEY, emb FLOAT[768]) WITH (metric = 'cosine').",
+        )
     if not reader.take("table"):
         raise reader.error(
-            f"CREATE {reader.peek().upper()} is not supported", "Fix: CREATE TABLE, or CREATE INDEX ... USING HNSW."
+            f"CREATE {reader.peek().upper()} is not supported",
+            "Fix: CREATE TABLE, CREATE VIEW, or CREATE INDEX ... USING HNSW.",
         )
     lenient = reader.take("if", "not", "exists")
     name = reader.table()
@@ -43,22 +64,20 @@ def create(session: Session, statement: Statement, values: Mapping[str, object])
     if reader.take("as"):
         rest = replace(statement, tokens=statement.tokens[len(statement.tokens) - reader.left :])
         return _create_as(session, name, rest, values, known)
-    columns = _columns(reader)
-    schema = parse_schema(name, columns, _metric(reader), needs_vectors=False)
+    given = _declaration(reader)
+    schema = parse_schema(name, given.columns, metric_option(reader), needs_vectors=False)
+    schema = with_defaults(schema, given.defaults)
     reader.end()
+    checks = [read_check(schema, text) for text in given.checks]
     with session.engine.writing(name) as transaction:
         if known:
             transaction.drop_table(session.table(name).schema.name)
-        transaction.create_table(schema)
+        transaction.create_table(schema, checks)
     return Result(None)
 
 
 def _is_known(session: Session, name: str) -> bool:
-    try:
-        session.table(name)
-    except NotFound:
-        return False
-    return True
+    return any(fold(own) == fold(name) for own in session.engine.store.state.tables)
 
 
 def _create_as(session: Session, name: str, source: Statement, values: Mapping[str, object], replaces: bool) -> Result:
@@ -81,56 +100,46 @@ def _create_as(session: Session, name: str, source: Statement, values: Mapping[s
     return Result(None, n)
 
 
-def _columns(reader: Reader) -> dict[str, str]:
-    """The columns between brackets, each with its type and constraints as `create_table` takes them."""
+def _declaration(reader: Reader) -> _Declaration:
+    """The columns between brackets, each with its type and constraints, and the constraints of the table."""
     reader.expect("(")
-    columns: dict[str, str] = {}
-    key = None
+    found = _Declaration()
     while True:
-        if reader.peek() in ("primary", "unique", "check", "foreign", "constraint"):
-            if not reader.take("primary", "key", "("):
-                raise _not_kept(reader)
-            key = reader.name("a column")
-            reader.expect(")")
+        if reader.peek() in _OF_TABLE:
+            _constraint(reader, found)
         else:
             column = reader.name("a column")
-            if column in columns:
+            if column in found.columns:
                 raise reader.error(f"column {column} comes twice", "Fix: rename one.")
-            columns[column] = _declared(reader)
+            own = declared(reader)
+            found.columns[column] = own.text
+            found.checks += own.checks
+            if own.default is not None:
+                found.defaults[column] = own.default
         if reader.take(")"):
             break
         reader.expect(",")
-    if key is not None:
-        own = next((column for column in columns if column.lower() == key.lower()), None)
-        if own is None:
-            raise reader.error(f"the primary key {key} is no column", f"Fix: one of {', '.join(columns)}.")
-        columns[own] += " PRIMARY KEY"
-    return columns
+    if found.key is not None:
+        key = next((column for column in found.columns if column.lower() == str(found.key).lower()), None)
+        if key is None:
+            raise reader.error(f"the primary key {found.key} is no column", f"Fix: one of {', '.join(found.columns)}.")
+        found.columns[key] += " PRIMARY KEY"
+    return found
 
 
-def _declared(reader: Reader) -> str:
-    declared = reader.until(_CONSTRAINTS)
-    if not declared:
-        raise reader.error("expected a type")
-    while reader.peek() in _CONSTRAINTS:
-        if reader.take("primary", "key"):
-            declared += " PRIMARY KEY"
-        elif reader.take("not", "null"):
-            declared += " NOT NULL"
-        elif not reader.take("null"):
-            raise _not_kept(reader)
-    return declared
+def _constraint(reader: Reader, found: _Declaration) -> None:
+    if reader.take("constraint"):
+        reader.name("the name of a constraint")
+    if reader.take("check"):
+        found.checks.append(reader.bracketed())
+        return
+    if not reader.take("primary", "key", "("):
+        raise not_kept(reader)
+    found.key = reader.name("a column")
+    reader.expect(")")
 
 
-def _not_kept(reader: Reader) -> InvalidArgument:
-    word = reader.peek().upper()
-    return reader.error(
-        f"{word} is no constraint of this database; expected PRIMARY KEY of one column, or NOT NULL",
-        f"Fix: leave {word} out.",
-    )
-
-
-def _metric(reader: Reader) -> Any:
+def metric_option(reader: Reader) -> Any:
     """`WITH (metric = 'cosine')` behind the columns: what distance means for the table's vectors."""
     if not reader.take("with", "("):
         return "l2"

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _ATTRIBUTE: Final = frozenset({"", "attribute", "art", "btree", "sorted", "bitmap", "labels"})
 _OPERATOR_CLASSES: Final = {"vector_l2_ops": "l2", "vector_cosine_ops": "cosine", "vector_ip_ops": "ip"}
 _METRICS: Final = {"l2sq": "l2"}
+_KINDS: Final = {"ivfflat": "ivfrabitq"}  # of pgvector; what comes nearest to it here
 _BY_KIND: Final = {spec.kind: spec for spec in SPECS}
+_OPTIONS: Final = {"lists": "nlist"}
 _NEEDLESS: Final = frozenset({"ef_search", "m0"})  # options of others: SET ef_search, and M says how many edges
 _OF_ATTRIBUTE: Final = (Range, Label)
 _MOST_COLUMNS: Final = 2
@@ -40,6 +42,9 @@ def create_index(session: Session, reader: Reader, unique: bool) -> Result:
     schema = table.schema
     kind = reader.name("a kind of index").lower() if reader.take("using") else ""
     columns, metric = _columns(reader, schema)
+    if kind == "diskann":
+        kind = "hnsw" if len(columns) == 1 else "label"
+    kind = _KINDS.get(kind, kind)
     options = _options(reader)
     if reader.peek() == "where":
         raise reader.error(
@@ -115,7 +120,7 @@ def _spec(kind: str, columns: list[str], options: dict[str, Any]) -> Spec:
     folded = {name.lower(): name for name in known_options}
     given: dict[str, Any] = {}
     for name, value in options.items():
-        own = folded.get(name.lower())
+        own = folded.get(_OPTIONS.get(name.lower(), name.lower()))
         if own is not None:
             given[own] = _METRICS.get(value, value) if own == "metric" else value
         elif name.lower() not in _NEEDLESS:

@@ -8,9 +8,10 @@ import numpy as np
 
 from vdb.errors import InvalidArgument
 from vdb.sql import tree
+from vdb.sql.found import NO_SLOTS
 from vdb.sql.result import Result
 from vdb.sql.returning import returned
-from vdb.sql.staging import Call, staged, target_column, with_ctes, without_defaults
+from vdb.sql.staging import Call, default_of, settled, staged, target_column, with_ctes
 from vdb.sql.update import update_from
 from vdb.storage.rows import quoted, table_name
 from vdb.storage.staged import WRITTEN
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from vdb.sql.session import Session
     from vdb.sql.staging import Staged
     from vdb.storage.store import WriteTransaction
-    from vdb.types import TableSchema
+    from vdb.types import Slots, TableSchema
 
 
 def insert(session: Session, node: Node, values: Mapping[str, object]) -> Result:
@@ -34,7 +35,7 @@ def insert(session: Session, node: Node, values: Mapping[str, object]) -> Result
         call = Call(session, statement, values)
         columns, query = _source(call, node, schema)
         with staged(call, query, schema, columns) as rows:
-            n = _resolve_conflicts(call, transaction, node, schema, rows)
+            changed = _resolve_conflicts(call, transaction, node, schema, rows)
             first = transaction.state.table(schema.name).next_slot
             added = rows.n
             if added:
@@ -44,17 +45,19 @@ def insert(session: Session, node: Node, values: Mapping[str, object]) -> Result
                 else:
                     transaction.insert(schema.name, batch)
         if not node["returning_list"]:
-            return Result(None, n + added)
+            return Result(None, len(changed) + added)
         slots = np.arange(first, first + added, dtype=np.uint32)
-        return returned(call, node, schema, schema.name, slots)
+        return returned(call, node, schema, schema.name, np.concatenate([changed, slots]))
 
 
 def _source(call: Call, node: Node, schema: TableSchema) -> tuple[list[str], Node]:
     """The columns that are given and the query for their values."""
     names = [target_column(schema, name) for name in node["columns"]]
     if node.get("default_values"):
-        raise InvalidArgument(f"INSERT DEFAULT VALUES: columns of {schema.name} have no defaults.\n  Fix: give values.")
-    query = without_defaults(with_ctes(node["select_statement"]["node"], node))
+        query = tree.query("SELECT 1")
+        query["select_list"] = [default_of(schema, column) for column in schema.by_name]
+        return list(schema.by_name), query
+    query = with_ctes(node["select_statement"]["node"], node)
     if node["column_order"] == "INSERT_BY_NAME":
         return [target_column(schema, name) for name, _ in call.described(query)], query
     columns = names or list(schema.by_name)
@@ -64,6 +67,9 @@ def _source(call: Call, node: Node, schema: TableSchema) -> tuple[list[str], Nod
             f"{given} values for {len(columns)} columns of {schema.name}: {', '.join(columns)}.\n"
             "  Fix: name the columns that are given, INSERT INTO table (column, ...)."
         )
+    if given is not None:
+        clause = query["from_table"]
+        clause["values"] = [settled(row, schema, columns) for row in clause["values"]]
     return columns, query
 
 
@@ -78,11 +84,14 @@ def _action(node: Node) -> str:
     return str(info.get("action_type", "THROW"))
 
 
-def _resolve_conflicts(call: Call, transaction: WriteTransaction, node: Node, schema: TableSchema, rows: Staged) -> int:
-    """Do what ON CONFLICT says about keys that are taken, and leave the rows to insert; returns how many changed."""
+def _resolve_conflicts(
+    call: Call, transaction: WriteTransaction, node: Node, schema: TableSchema, rows: Staged
+) -> Slots:
+    """Do what ON CONFLICT says about keys that are taken, and leave the rows to insert; returns the changed slots."""
     action = _action(node)
+    changed = NO_SLOTS
     if action == "THROW":
-        return 0
+        return changed
     if schema.key is None or schema.key not in rows.columns:
         raise InvalidArgument(
             f"ON CONFLICT needs the primary key of {schema.name} among the values; it is: {schema.key or 'none'}.\n"
@@ -94,7 +103,6 @@ def _resolve_conflicts(call: Call, transaction: WriteTransaction, node: Node, sc
         raise InvalidArgument(f"ON CONFLICT ({', '.join(named)}): the key of {schema.name} is {schema.key}.")
     key = quoted(schema.key)
     taken = f"{key} IN (SELECT {key} FROM {table_name(schema)})"
-    changed = 0
     if action == "UPDATE":
         changed = _update_taken(call, transaction, node, schema, rows)
     if action in ("NOTHING", "UPDATE"):
@@ -106,11 +114,9 @@ def _resolve_conflicts(call: Call, transaction: WriteTransaction, node: Node, sc
     return changed
 
 
-def _update_taken(call: Call, transaction: WriteTransaction, node: Node, schema: TableSchema, rows: Staged) -> int:
+def _update_taken(call: Call, transaction: WriteTransaction, node: Node, schema: TableSchema, rows: Staged) -> Slots:
     """ON CONFLICT DO UPDATE: an UPDATE of the rows whose key is given, FROM the given rows."""
     changes = node["on_conflict_info"]["set_info"]
-    if node["returning_list"]:
-        raise InvalidArgument("RETURNING beside ON CONFLICT DO UPDATE.\n  Fix: leave it out and SELECT the rows.")
     rows.ask(f"CREATE OR REPLACE TEMP TABLE vdb_given AS SELECT * FROM temp.{WRITTEN}")
     kept = rows.ask(f"SELECT * FROM temp.{WRITTEN}").description
     target = tree.relation(quoted(schema.name))
@@ -120,8 +126,8 @@ def _update_taken(call: Call, transaction: WriteTransaction, node: Node, schema:
     if changes.get("condition"):
         parts.append(changes["condition"])
     written = {**changes, "condition": tree.conjunction(parts)}
-    n = len(update_from(call, transaction, (target, given), written))
+    slots = update_from(call, transaction, (target, given), written)
     columns = ", ".join(quoted(column[0]) for column in kept)
     rows.ask(f"CREATE OR REPLACE TEMP TABLE {WRITTEN} AS SELECT {columns} FROM temp.vdb_given")
     rows.ask("DROP TABLE temp.vdb_given")
-    return n
+    return slots

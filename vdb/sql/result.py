@@ -27,7 +27,7 @@ class Result:
         Rows written, -1 where the statement wrote none.
     """
 
-    def __init__(self, answer: Answer | None, rowcount: int = -1, plan: str = "") -> None:
+    def __init__(self, answer: Answer | None, rowcount: int = -1, plan: Callable[[], str] = str) -> None:
         self._answer = answer
         self._rows: Iterator[tuple[Any, ...]] | None = None
         self._plan = plan
@@ -77,7 +77,7 @@ class Result:
 
     def explain(self) -> str:
         """How its nearest rows were found; empty where it looked for none."""
-        return self._plan
+        return self._plan()
 
     def close(self) -> None:
         """Forget the rows that were not read; a second call does nothing."""

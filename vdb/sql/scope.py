@@ -20,6 +20,7 @@ _KEPT_LEFT: Final = frozenset({"INNER", "LEFT", "SEMI", "ANTI"})
 _KEPT_RIGHT: Final = frozenset({"INNER", "RIGHT"})
 SHOWS_SLOT: Final = "vdb_shows_slot"  # keys of nodes that vdb makes itself
 ONLY: Final = "vdb_only"
+EXPRESSIONS: Final = ("select_list", "where_clause", "group_expressions", "having", "qualify", "modifiers")
 _PLAIN_JOINS: Final = frozenset({"REGULAR", "CROSS", "NATURAL", "DEPENDENT"})
 
 
@@ -87,22 +88,14 @@ class Scope:
         self.is_single = False
         self.all_known = True  # whether every column of every relation is known
         self.others: list[Node] = []
-        self._collect(clause, restrictable=clause.get("sample") is None)
+        for node, restrictable in joined(clause):
+            state = self.state_of(node)
+            if state is not None:
+                self.tables.append(Placed(node, state.schema, restrictable))
+            elif node["type"] != "EMPTY":
+                self.all_known = False
+                self.others.append(node)
         self.is_single = len(self.tables) == 1 and clause.get("type") == "BASE_TABLE"
-
-    def _collect(self, node: Node, *, restrictable: bool) -> None:
-        restrictable = restrictable and node.get("sample") is None
-        if node["type"] == "JOIN":
-            plain = node["ref_type"] in _PLAIN_JOINS
-            self._collect(node["left"], restrictable=restrictable and plain and node["join_type"] in _KEPT_LEFT)
-            self._collect(node["right"], restrictable=restrictable and plain and node["join_type"] in _KEPT_RIGHT)
-            return
-        state = self.state_of(node)
-        if state is not None:
-            self.tables.append(Placed(node, state.schema, restrictable))
-        elif node["type"] != "EMPTY":
-            self.all_known = False
-            self.others.append(node)
 
     def state_of(self, node: Node) -> TableState | None:
         """The table of vdb that a node names."""
@@ -113,12 +106,34 @@ class Scope:
             return None
         return self._tables.get(name)
 
+    def may_be_view(self, node: Node) -> bool:
+        """Whether a node names something that is neither a table of vdb nor a CTE."""
+        if node.get("type") != "BASE_TABLE" or node["catalog_name"] or fold(node["schema_name"]) not in ("", "main"):
+            return False
+        name = fold(node["table_name"])
+        return name not in self._tables and (bool(node["schema_name"]) or name not in self._shadowed)
 
-def conditions_of(clause: Node) -> Iterator[Any]:
-    """What a FROM clause has beside its relations: conditions of joins, arguments of functions, whole subqueries."""
+
+def joined(clause: Node, restrictable: bool = True) -> Iterator[tuple[Node, bool]]:
+    """The relations of a FROM clause, left to right, and whether leaving out rows of each only leaves out results."""
+    restrictable = restrictable and clause.get("sample") is None
+    if clause["type"] != "JOIN":
+        yield clause, restrictable
+        return
+    plain = restrictable and clause["ref_type"] in _PLAIN_JOINS
+    yield from joined(clause["left"], plain and clause["join_type"] in _KEPT_LEFT)
+    yield from joined(clause["right"], plain and clause["join_type"] in _KEPT_RIGHT)
+
+
+def conditions_of(clause: Node, seen: Node | None = None) -> Iterator[tuple[Any, Node | None]]:
+    """What a FROM clause has beside its relations: conditions of joins, arguments of functions, whole subqueries.
+
+    Beside each the relations whose rows it may read, where it is run for each of these.
+    """
     if clause["type"] == "JOIN":
-        yield from conditions_of(clause["left"])
-        yield from conditions_of(clause["right"])
-        yield {key: value for key, value in clause.items() if key not in ("left", "right")}
+        runs_for_each = clause["ref_type"] in _PLAIN_JOINS and clause["join_type"] in ("INNER", "LEFT")
+        yield from conditions_of(clause["left"], seen)
+        yield from conditions_of(clause["right"], clause["left"] if runs_for_each and seen is None else None)
+        yield {key: value for key, value in clause.items() if key not in ("left", "right")}, None
     elif clause["type"] not in ("BASE_TABLE", "EMPTY"):
-        yield clause
+        yield clause, seen

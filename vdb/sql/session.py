@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,14 +17,17 @@ from vdb.sql import tree
 from vdb.sql.catalogs import CATALOGS
 from vdb.sql.compile import Compiler
 from vdb.sql.explain import explained
+from vdb.sql.found import Outdated
+from vdb.sql.given import check_given, named
 from vdb.sql.result import Result
-from vdb.sql.search import Outdated, Steps
+from vdb.sql.search import Steps
 from vdb.sql.settings import Settings
 from vdb.sql.tokens import Script
 from vdb.sql.verbs import HEADS, WRITES
 from vdb.storage.rows import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import ExitStack
 
     from vdb.query.syntax import Node
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 _ATTEMPTS: Final = 10  # of a statement while tables are compacted under it
 _KEPT: Final = 512  # compiled texts
 _SHOWN: Final = "vdb_shown"
+EXPLAIN: Final = "EXPLAIN"
 
 
 class Session:
@@ -83,21 +86,24 @@ class Session:
         write = WRITES.get(node["type"])
         if write is None:
             return self.query(text, statement, values, node)
-        _check_given(tree.parameters_of(node), values)
+        check_given(tree.parameters_of(node), values)
         self.before_write()
         return write(self, node, values)
 
     def query(
         self, text: str, source: Statement, values: Mapping[str, object], node: Node | None = None, prefix: str = ""
     ) -> Result:
-        """Run a query; `node` is its tree where it is at hand, `prefix` EXPLAIN, if that is asked."""
+        """Run a query; `node` is its tree where it is at hand, `prefix` EXPLAIN or EXPLAIN ANALYZE, if that is asked.
+
+        EXPLAIN resolves conditions and query vectors and makes the plans, but searches and measures nothing.
+        """
         for _ in range(_ATTEMPTS):
             with self.engine.store.statement() as statement:
                 known = self._compiled.get(text)
                 compiled = self._known(text, source, values, statement, node)
                 node = None  # it was changed
                 try:
-                    steps = self._carried_out(compiled, statement, values)
+                    steps = self._carried_out(compiled, statement, values, rehearses=prefix == EXPLAIN)
                 except (Outdated, Superseded):
                     continue
                 except PredicateError:  # a `where` does not take these values; DuckDB may
@@ -106,18 +112,18 @@ class Session:
                         raise
                     continue
                 bound = steps.bound(compiled.final)
-                plan = explained(steps.plans)
+                plan = partial(explained, steps.plans, compiled.notes)
                 if not prefix:
                     return Result(statement.answer(compiled.final.sql, bound), plan=plan)
                 rows = statement.ask(f"{prefix} {compiled.final.sql}", bound).fetchall()
-                if plan:
-                    rows.insert(0, ("vector_plan", plan))
+                if plan():
+                    rows.insert(0, ("vector_plan", plan()))
                 return Result(self.shown(statement, ("explain_key", "explain_value"), rows), plan=plan)
         raise InvalidState("The tables are compacted faster than a statement runs. Fix: try again.")
 
     def prepared(self, statement: Open, query: Node, values: Mapping[str, object]) -> tuple[str, Any]:
         """The SQL and the values of a query that is part of a write, whose steps have been carried out."""
-        compiled = Compiler(statement, statement.state.tables, values).compiled(query)
+        compiled = Compiler(statement, statement.state, values).compiled(query)
         steps = self._carried_out(compiled, statement, values)
         return compiled.final.sql, steps.bound(compiled.final)
 
@@ -129,9 +135,11 @@ class Session:
 
     def table(self, name: str) -> TableState:
         """A table by its name in any case of letters; NotFound where there is none."""
-        tables = self.engine.store.state.tables
-        known = next((own for own in tables if fold(own) == fold(name)), name)
-        return self.engine.store.state.table(known)
+        state = self.engine.store.state
+        known = next((own for own in state.tables if fold(own) == fold(name)), name)
+        if known not in state.tables and any(fold(own) == fold(name) for own in state.views):
+            raise InvalidArgument(f"{name} is a view, which has no rows of its own.\n  Fix: name the table it reads.")
+        return state.table(known)
 
     def shown(self, statement: Open, names: Sequence[str], rows: Sequence[Sequence[object]]) -> Answer:
         """Rows of texts as the answer of a statement."""
@@ -141,27 +149,28 @@ class Session:
         wanted = ", ".join(f"CAST({quoted(name)} AS VARCHAR) AS {quoted(name)}" for name in names)
         return statement.answer(f"SELECT {wanted} FROM {_SHOWN}")
 
-    def _carried_out(self, compiled: Compiled, statement: Open, values: Mapping[str, object]) -> Steps:
+    def _carried_out(
+        self, compiled: Compiled, statement: Open, values: Mapping[str, object], *, rehearses: bool = False
+    ) -> Steps:
         steps = Steps(self.engine, statement, values, self.settings)
+        act = steps.rehearse if rehearses else steps.run
         for name in compiled.catalogs:
             statement.bind(name, CATALOGS[name](self))
         for use in compiled.uses:
-            steps.run(use)
+            act(use)
         return steps
 
     def _known(
         self, text: str, source: Statement, values: Mapping[str, object], statement: Open, node: Node | None
     ) -> Compiled:
-        tables = statement.state.tables
-        schemas = tuple(state.schema for state in tables.values())
         found = self._compiled.get(text)
-        if found is not None and found.is_of(schemas):
+        if found is not None and found.is_of(statement.state):
             if found.parameters != values.keys():
-                _check_given(tuple(found.parameters), values)
+                check_given(tuple(found.parameters), values)
             return found
         node = tree.parse(source) if node is None else node
-        _check_given(tree.parameters_of(node), values)
-        found = Compiler(statement, tables, values).compiled(node)
+        check_given(tree.parameters_of(node), values)
+        found = Compiler(statement, statement.state, values).compiled(node)
         with self._lock:
             self._compiled[text] = found
             while len(self._compiled) > _KEPT:
@@ -172,35 +181,3 @@ class Session:
 @lru_cache(maxsize=512)
 def _script(text: str) -> Script:
     return Script(text)
-
-
-def named(parameters: object) -> dict[str, object]:
-    """Parameters under the names their statement has for them."""
-    if parameters is None:
-        return {}
-    if isinstance(parameters, Mapping):
-        return {tree.PARAMETER + fold(str(name)): value for name, value in parameters.items()}
-    if isinstance(parameters, (str, bytes)) or not isinstance(parameters, (Sequence, np.ndarray)):
-        raise InvalidArgument(
-            f"params is a {type(parameters).__name__}; expected a list for ? or a dict for $name.\n"
-            "  Fix: wrap a single value, [value]."
-        )
-    return {f"{tree.PARAMETER}{i + 1}": value for i, value in enumerate(parameters)}
-
-
-def _check_given(wanted: Sequence[str], values: Mapping[str, object]) -> None:
-    """Refuse values that are missing or have no place."""
-    shown = [f"${name.removeprefix(tree.PARAMETER)}" for name in wanted]
-    missing = [name for name, key in zip(shown, wanted, strict=True) if key not in values]
-    if missing:
-        given = ", ".join(f"${name.removeprefix(tree.PARAMETER)}" for name in values) or "none"
-        raise InvalidArgument(
-            f"no value for {', '.join(missing)}; the statement asks for {', '.join(shown)}, params has {given}.\n"
-            "  Fix: pass a value for each placeholder."
-        )
-    surplus = [name for name in values if name not in wanted]
-    if surplus:
-        raise InvalidArgument(
-            f"params has {len(surplus)} more than the statement asks for ({', '.join(shown) or 'none'}).\n"
-            "  Fix: leave the surplus out, or write ? or $name where the value belongs."
-        )

@@ -76,6 +76,12 @@ class Staged:
             if name not in self.attributes:
                 rows = self.ask(f"SELECT {quoted(name)} AS v FROM temp.{WRITTEN} ORDER BY rowid").fetchnumpy()["v"]
                 listed = [None if row is np.ma.masked else row for row in rows]
+                for place, row in enumerate(listed):
+                    if isinstance(row, np.ma.MaskedArray) and row.mask.any():
+                        raise InvalidArgument(
+                            f"row {place} has NULL among the values of {self._schema.name}.{name}.\n"
+                            "  Fix: give all its numbers, or NULL for the whole vector."
+                        )
                 found[name] = vector_batch(self._schema, name, listed)
         return found
 
@@ -116,10 +122,17 @@ def target_column(schema: TableSchema, name: str) -> str:
     )
 
 
-def without_defaults(node: Any) -> Any:
-    """A tree with NULL in place of DEFAULT, which is what a column has that is not given."""
-    null = tree.expression("NULL")
-    return tree.replaced(node, lambda inner: null if inner.get("class") == "DEFAULT" else None)
+def default_of(schema: TableSchema, column: str) -> Node:
+    """What DEFAULT stands for as the value of a column."""
+    known = schema.by_name[column]
+    default = None if isinstance(known, VectorColumn) else known.default
+    return tree.expression("NULL") if default is None else tree.kept(default)
+
+
+def settled(values: Sequence[Node], schema: TableSchema, columns: Sequence[str]) -> list[Node]:
+    """Values for columns, with what DEFAULT stands for in its place."""
+    pairs = zip(values, columns, strict=False)  # DuckDB refuses rows of different lengths
+    return [default_of(schema, column) if value.get("class") == "DEFAULT" else value for value, column in pairs]
 
 
 def with_ctes(query: Node, around: Node) -> Node:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from vdb.storage.state import DatabaseState
     from vdb.types import Metric, TableSchema
 
 
@@ -51,6 +54,25 @@ class Top:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """The rows around a correlated query: it is searched once for all that differ.
+
+    Attributes
+    ----------
+    needles : Fragment
+        A query for what it reads of them: `v`, the query vector, and `p0`, `p1`, ... for its conditions.
+    parameters : tuple of str
+        The names that `p0`, `p1`, ... have in `TableUse.where`.
+    stub : str
+        A query without rows for the same columns, and `n`, the number of each.
+    """
+
+    needles: Fragment
+    parameters: tuple[str, ...]
+    stub: str
+
+
+@dataclass(frozen=True)
 class TableUse:
     """One table in one FROM clause whose vectors matter.
 
@@ -68,6 +90,8 @@ class TableUse:
         A query for the slots that can matter. Neither: every row.
     reason : str
         Why there is no `top`, for EXPLAIN.
+    batch : Batch or None
+        The nearest rows are searched for each of these; the query of `measured` is not used.
     """
 
     number: int
@@ -78,6 +102,19 @@ class TableUse:
     candidates: Fragment | None = None
     top: Top | None = None
     reason: str = ""
+    batch: Batch | None = None
+
+    @property
+    def needles(self) -> str:
+        """The relation of what a batch is for, by number."""
+        return f"vdb_needles_{self.number}"
+
+    @property
+    def reads_others(self) -> bool:
+        """Whether what it asks depends on the rows that uses before it find."""
+        asked = [self.candidates, self.batch and self.batch.needles, *(one.query for one in self.measured)]
+        texts = [one.sql for one in asked if isinstance(one, Fragment)]
+        return any(f"vdb_{kind}_" in text for text in texts for kind in ("hits", "needles"))
 
     @property
     def hits(self) -> str:
@@ -97,9 +134,14 @@ class Compiled:
     final: Fragment
     uses: tuple[TableUse, ...] = ()
     schemas: tuple[TableSchema, ...] = ()
+    views: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # why relations are not searched by an index, for EXPLAIN
     parameters: frozenset[str] = frozenset()  # that the text asks for
     catalogs: tuple[str, ...] = ()  # the relations about the database itself that it reads
 
-    def is_of(self, schemas: tuple[TableSchema, ...]) -> bool:
-        """Whether it was made for these very tables."""
-        return len(self.schemas) == len(schemas) and all(a is b for a, b in zip(self.schemas, schemas, strict=True))
+    def is_of(self, state: DatabaseState) -> bool:
+        """Whether it was made for these very tables and views."""
+        tables = state.tables
+        if len(self.schemas) != len(tables) or self.views is not state.views:
+            return False
+        return all(a is table.schema for a, table in zip(self.schemas, tables.values(), strict=True))

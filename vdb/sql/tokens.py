@@ -93,6 +93,14 @@ class Statement:
         """The text from one byte of the script to another."""
         return self.script.data[start:end].decode()
 
+    def refuse_marks(self) -> None:
+        """InvalidArgument where values are marked by `?`: of a statement read in parts, no part knows their places."""
+        for token in self.tokens:
+            if token.text == "?":
+                raise self.script.error(
+                    f"{self.head.upper()} takes no ? for a value.", token.start, "Fix: write $1, $2 or $name."
+                )
+
     @property
     def head(self) -> str:
         """Its first word."""
@@ -182,7 +190,18 @@ class Reader:
             word = self._tokens[self._at].text
             if depth == 0 and (word in (",", ")") or self.peek() in stops):
                 break
+            if depth == 0 and self.peek() == "with" and self.peek(1) == "(":  # options, not WITH TIME ZONE
+                break
             depth += (word in "([{") - (word in ")]}")
+            self._at += 1
+        return self._text(first, self._at)
+
+    def clause(self, *stops: str) -> str:
+        """The text up to one of these words, outside of brackets and of CASE ... END."""
+        first, depth = self._at, 0
+        while not self.done and (depth or self.peek() not in stops):
+            word = self.peek()
+            depth += (word in ("(", "[", "{", "case")) - (word in (")", "]", "}", "end"))
             self._at += 1
         return self._text(first, self._at)
 

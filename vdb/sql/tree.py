@@ -12,7 +12,7 @@ import duckdb
 from vdb.errors import InvalidArgument
 from vdb.query.source import fold
 from vdb.query.syntax import Node, ask
-from vdb.sql.tokens import with_operator
+from vdb.sql.tokens import Script, with_operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,6 +91,30 @@ def render_expression(node: Node) -> str:
     return render(select).removeprefix("SELECT ")
 
 
+def shown_name(node: Node) -> str:
+    """What DuckDB calls a selected expression without a name."""
+    return render_expression(node).replace(INNER_PRODUCT, "<#>").replace(f"${PARAMETER}", "$")
+
+
+def written(text: str) -> Node:
+    """The node of an expression that a user wrote; InvalidArgument where it is none."""
+    statements = Script(f"SELECT ({text}\n)").statements
+    node = parse(statements[0]) if len(statements) == 1 else {"select_list": []}
+    selected = node.get("select_list", [])
+    if len(selected) != 1 or not _same({**node, "select_list": []}, {**query("SELECT 1"), "select_list": []}):
+        raise InvalidArgument(f"{text:.200} is no expression.\n  Fix: write one, between brackets if need be.")
+    found: Node = selected[0]
+    return found
+
+
+def kept(text: str) -> Node:
+    """The node of an expression that is kept: a default, a constraint. InvalidArgument where it has parameters."""
+    found = written(text)
+    if parameters_of(found):
+        raise InvalidArgument(f"{text:.200} has parameters, which cannot be kept.\n  Fix: write the values.")
+    return found
+
+
 def query(sql: str) -> Node:
     """The node of a query that vdb writes itself; the caller may change it."""
     return copy.deepcopy(_query(sql))
@@ -158,6 +182,11 @@ def is_column(node: Node) -> bool:
 def column(*names: str) -> Node:
     """A reference to a column."""
     return {**query("SELECT c")["select_list"][0], "column_names": list(names)}
+
+
+def parameter(name: str) -> Node:
+    """A reference to a parameter."""
+    return {**query("SELECT $p")["select_list"][0], "identifier": name}
 
 
 def is_query(node: Node) -> bool:

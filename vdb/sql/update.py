@@ -11,7 +11,7 @@ from vdb.sql import tree
 from vdb.sql.result import Result
 from vdb.sql.returning import returned
 from vdb.sql.scope import SHOWS_SLOT
-from vdb.sql.staging import Call, staged, target_column, without_defaults
+from vdb.sql.staging import Call, settled, staged, target_column
 from vdb.storage.append import NewVectors
 from vdb.storage.staged import WRITTEN
 from vdb.types import SLOT_COLUMN
@@ -54,7 +54,7 @@ def update_from(
             "  Fix: delete the row and insert a new one."
         )
     query = chosen_rows(target, other, changes["condition"], changes.get("cte_map"))
-    query["select_list"] += without_defaults(changes["expressions"])
+    query["select_list"] += settled(changes["expressions"], schema, columns)
     with staged(call, query, schema, [SLOT_COLUMN, *columns]) as rows:
         rows.ask(  # a row that is joined with several gets the values of one
             f"DELETE FROM temp.{WRITTEN} WHERE rowid NOT IN"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vdb.sql.alter import alter
 from vdb.sql.control import begin, commit, explain, needless, pragma, reset, rollback, set_, show, unsupported
 from vdb.sql.copying import copy
 from vdb.sql.create import create
 from vdb.sql.delete import delete
 from vdb.sql.drop import drop
 from vdb.sql.insert import insert
+from vdb.sql.merge import merge
+from vdb.sql.pivot import pivot
 from vdb.sql.update import update
 
 if TYPE_CHECKING:
@@ -25,14 +28,12 @@ if TYPE_CHECKING:
     Write: TypeAlias = Callable[[Session, Node, Mapping[str, object]], Result]
 
 _UNSUPPORTED: Final = [
-    "alter",
     "attach",
     "detach",
     "use",
     "call",
     "export",
     "import",
-    "merge",
     "prepare",
     "execute",
     "comment",
@@ -46,6 +47,9 @@ HEADS: Final[dict[str, Act]] = {
     "rollback": rollback,
     "abort": rollback,
     "create": create,
+    "alter": alter,
+    "merge": merge,
+    "pivot": pivot,
     "drop": drop,
     "copy": copy,
     "explain": explain,

@@ -37,12 +37,12 @@ class Work:
 
 
 def add_column(table: TableState, column: Column | VectorColumn, value: object, work: Work) -> TableState:
-    """Add a column with `value` in every row; vectors are missing in every row.
+    """Add a column with `value` in every row, or its default; vectors are missing in every row.
 
     InvalidArgument where the name is taken or reserved, or a row would have no value though the column takes no NULL.
     """
     schema = _schema(table.schema.name, (*table.schema.columns, column), table.schema.key)
-    if value is None and not column.nullable and table.live.count:
+    if value is None and column.is_required and table.live.count:
         raise InvalidArgument(
             f"{schema.name}.{column.name} is declared NOT NULL, and the table has {table.live.count} rows."
             " Fix: pass a default, or leave NOT NULL out."
@@ -105,6 +105,19 @@ def rename_column(table: TableState, old: str, new: str, work: Work) -> TableSta
             catalog.put_index(work.cursor, table.id, record)
     vectors = {new if column == old else column: state for column, state in table.vectors.items()}
     return _changed(replace(table, vectors=vectors).with_indexes(records), schema)
+
+
+def set_default(table: TableState, name: str, default: str | None, cursor: duckdb.DuckDBPyConnection) -> TableState:
+    """Give a column another default, or none; no row changes. InvalidArgument for vectors and for the primary key."""
+    check_columns(table.schema, (name,))
+    column = table.schema.by_name[name]
+    if isinstance(column, VectorColumn) or name == table.schema.key:
+        kind = "the primary key" if name == table.schema.key else "a vector column"
+        raise InvalidArgument(f"{table.schema.name}.{name} is {kind}, which takes no default. Fix: give it with rows.")
+    rows.set_default(cursor, table.schema, name, default)
+    changed = replace(column, default=default)
+    columns = tuple(changed if own.name == name else own for own in table.schema.columns)
+    return replace(table, schema=replace(table.schema, columns=columns))
 
 
 def rename_table(table: TableState, new: str, work: Work) -> TableState:

@@ -124,7 +124,7 @@ def _check_names(schema: TableSchema, table: Tabular, given: Mapping[str, Any], 
                 f"  Fix: drop or rename it.{did_you_mean(name, schema.by_name)}"
             )
     for column in schema.columns:
-        if column.name not in names and (column.name == schema.key or not (column.nullable or partial)):
+        if column.name not in names and (column.name == schema.key or (column.is_required and not partial)):
             rule = "the primary key" if column.name == schema.key else "NOT NULL"
             raise InvalidArgument(
                 f"{schema.name}.{column.name} is {rule} and is not in the data: {', '.join(names) or 'nothing'}.\n"

@@ -44,6 +44,9 @@ INSERT INTO vdb.commits VALUES (0, make_timestamp(0));
 
 # Not there in databases made before there were recall curves, so every use asks for it. `params` are those of the index
 # that was measured: a curve of another of the same name, left by a version that does not know this table, is no curve.
+# As recall_curves, this is not there in databases made before there were views.
+_VIEWS: Final = "CREATE TABLE IF NOT EXISTS vdb.views (name VARCHAR, query VARCHAR)"
+
 _RECALL_CURVES: Final = """
 CREATE TABLE IF NOT EXISTS vdb.recall_curves (table_id BIGINT, name VARCHAR, params VARCHAR, curve VARCHAR)
 """
@@ -111,7 +114,7 @@ def remove_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
     _remove_files(cursor, table)
     for name in ("columns", "indexes"):
         cursor.execute(f"DELETE FROM vdb.{name} WHERE table_id = ?", [table.id])
-    if _has_recall_curves(cursor):
+    if _has_table(cursor, "recall_curves"):
         cursor.execute("DELETE FROM vdb.recall_curves WHERE table_id = ?", [table.id])
     cursor.execute("DELETE FROM vdb.tables WHERE id = ?", [table.id])
 
@@ -170,18 +173,37 @@ def put_index(cursor: duckdb.DuckDBPyConnection, table_id: int, record: IndexRec
 def remove_index(cursor: duckdb.DuckDBPyConnection, table_id: int, name: str) -> None:
     """Forget an index."""
     cursor.execute("DELETE FROM vdb.indexes WHERE table_id = ? AND name = ?", [table_id, name])
-    if _has_recall_curves(cursor):
+    if _has_table(cursor, "recall_curves"):
         cursor.execute("DELETE FROM vdb.recall_curves WHERE table_id = ? AND name = ?", [table_id, name])
+
+
+def add_view(cursor: duckdb.DuckDBPyConnection, name: str, query: str) -> None:
+    """List a view."""
+    cursor.execute(_VIEWS)
+    cursor.execute("INSERT INTO vdb.views VALUES (?, ?)", [name, query])
+
+
+def remove_view(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Forget a view."""
+    cursor.execute("DELETE FROM vdb.views WHERE name = ?", [name])
+
+
+def load_views(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The query of every view by its name."""
+    if not _has_table(cursor, "views"):
+        return {}
+    return dict(cursor.execute("SELECT name, query FROM vdb.views ORDER BY name").fetchall())
 
 
 def load_tables(cursor: duckdb.DuckDBPyConnection) -> list[StoredTable]:
     """Every table, by id."""
+    defaults = _load_defaults(cursor)
     rows = cursor.execute(
         "SELECT id, name, key, generation, next_slot, next_row_id, live_rows FROM vdb.tables ORDER BY id"
     ).fetchall()
     tables = []
     for table_id, name, key, generation, next_slot, next_row_id, live_rows in rows:
-        columns = _load_columns(cursor, table_id)
+        columns = _load_columns(cursor, table_id, defaults.get(name, {}))
         schema = TableSchema(name, tuple(columns.values()), key)
         indexes = _load_indexes(cursor, table_id, name)
         stored = StoredTable(table_id, schema, tuple(columns), generation, next_slot, next_row_id, live_rows, indexes)
@@ -296,7 +318,21 @@ def _remove_files(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
     cursor.execute("DELETE FROM vdb.segments WHERE table_id = ?", [table.id])
 
 
-def _load_columns(cursor: duckdb.DuckDBPyConnection, table_id: int) -> dict[int, Column | VectorColumn]:
+def _load_defaults(cursor: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """The defaults that DuckDB has, by table and column."""
+    rows = cursor.execute(
+        "SELECT table_name, column_name, column_default FROM duckdb_columns() WHERE column_default IS NOT NULL"
+        " AND database_name = current_database() AND schema_name = 'main' AND NOT internal"
+    ).fetchall()
+    found: dict[str, dict[str, str]] = {}
+    for table, column, default in rows:
+        found.setdefault(table, {})[column] = default
+    return found
+
+
+def _load_columns(
+    cursor: duckdb.DuckDBPyConnection, table_id: int, defaults: Mapping[str, str]
+) -> dict[int, Column | VectorColumn]:
     """The columns of a table by number, in order."""
     rows = cursor.execute(
         "SELECT id, name, type, nullable, dtype, dim, metric FROM vdb.columns WHERE table_id = ? ORDER BY id",
@@ -307,7 +343,9 @@ def _load_columns(cursor: duckdb.DuckDBPyConnection, table_id: int) -> dict[int,
         if dim is not None and dtype not in DTYPES:
             raise ValueError(f"column {name} has values of {dtype}, known are {', '.join(DTYPES)}")
         columns[number] = (
-            Column(name, type_, nullable) if dim is None else VectorColumn(name, dim, metric, nullable, dtype)
+            Column(name, type_, nullable, defaults.get(name))
+            if dim is None
+            else VectorColumn(name, dim, metric, nullable, dtype)
         )
     return columns
 
@@ -326,17 +364,18 @@ def _load_indexes(cursor: duckdb.DuckDBPyConnection, table_id: int, table: str) 
 
 def _load_recall_curves(cursor: duckdb.DuckDBPyConnection, table_id: int) -> dict[tuple[str, str], str]:
     """Every curve by the name and the params of its index."""
-    if not _has_recall_curves(cursor):
+    if not _has_table(cursor, "recall_curves"):
         return {}
     rows = cursor.execute("SELECT name, params, curve FROM vdb.recall_curves WHERE table_id = ?", [table_id]).fetchall()
     return {(name, params): curve for name, params, curve in rows}
 
 
-def _has_recall_curves(cursor: duckdb.DuckDBPyConnection) -> bool:
+def _has_table(cursor: duckdb.DuckDBPyConnection, name: str) -> bool:
     found = _one(
         cursor,
         "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'vdb'"
-        " AND table_name = 'recall_curves'",
+        " AND table_name = ?",
+        [name],
     )
     return found > 0
 

@@ -18,7 +18,7 @@ from vdb.storage.files import FlushError, translated
 from vdb.storage.state import DatabaseState, TableState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from vdb.storage.handle import Handle
     from vdb.storage.vectors import Vectors
@@ -29,11 +29,12 @@ _LONG_LOG_BYTES: Final = 16 << 20
 
 @dataclass
 class Pending:
-    """What a transaction has done so far: its tables, and the files that come or go with its commit."""
+    """What a transaction has done so far: its tables and views, and the files that come or go with its commit."""
 
     handle: Handle
     cursor: duckdb.DuckDBPyConnection
     tables: dict[str, TableState]
+    views: Mapping[str, str]
     created: list[Vectors] = field(default_factory=list)
     dropped: list[Vectors] = field(default_factory=list)
     folds_log: bool = False  # the log is not to outlive the commit
@@ -47,7 +48,8 @@ class Pending:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to commit."""
-        return not self.changed_tables and self.tables.keys() == self.handle.state.tables.keys()
+        before = self.handle.state
+        return not self.changed_tables and self.tables.keys() == before.tables.keys() and self.views == before.views
 
 
 def commit(pending: Pending) -> int:
@@ -58,7 +60,7 @@ def commit(pending: Pending) -> int:
     """
     handle = pending.handle
     seq = handle.next_seq()
-    state = DatabaseState(seq, dict(pending.tables))
+    state = DatabaseState(seq, dict(pending.tables), pending.views)
     stale_indexes = _index_files(handle.state.tables.values()) - _index_files(state.tables.values())
     try:
         _prepare(pending, seq)

@@ -209,6 +209,8 @@ def wrapped(error: duckdb.Error, doing: str) -> VdbError:
         return stopped()
     if isinstance(error, (*FATAL, duckdb.IOException)) or any(text in reason for text in _FAILED_IO):
         return InvalidState(f"DuckDB failed {doing}: {reason}. Fix: look after the disk, then try again.")
+    if isinstance(error, duckdb.ConstraintException):
+        reason += ". Fix: give values that satisfy it."
     return InvalidArgument(f"DuckDB refused {doing}: {reason}")
 
 

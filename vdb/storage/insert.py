@@ -80,7 +80,7 @@ def _check(table: TableState, batch: Batch) -> None:
 def _check_complete(schema: TableSchema, batch: Batch) -> None:
     for column in schema.columns:
         given = batch.vectors if isinstance(column, VectorColumn) else batch.columns
-        if not column.nullable and column.name not in given:
+        if column.is_required and column.name not in given:
             raise InvalidArgument(
                 f"The batch for table {schema.name} has no column {column.name!r}, which is declared NOT NULL."
                 " Fix: add it."

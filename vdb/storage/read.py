@@ -39,6 +39,11 @@ class Reader(ABC):
         self._cursor = cursor
 
     @property
+    def failed(self) -> bool:
+        """Whether what it is part of can only be rolled back."""
+        return False
+
+    @property
     @abstractmethod
     def state(self) -> DatabaseState:
         """The state that every answer of this reader is about."""

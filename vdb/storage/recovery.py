@@ -109,6 +109,7 @@ def _load(home: DiskHome, engine: Engine, opened: list[VectorFile], memory: Acco
         tables = {}
         for stored in catalog.load_tables(cursor):
             tables[stored.schema.name] = load_table(home, cursor, stored, opened)
+        views = catalog.load_views(cursor)
     except (duckdb.Error, ValueError, KeyError, IndexError) as error:
         if isinstance(error, Corrupted):
             raise
@@ -120,7 +121,7 @@ def _load(home: DiskHome, engine: Engine, opened: list[VectorFile], memory: Acco
     if not home.read_only:
         cut = sum(_cut_tail(home.layout, cursor, file) for file in opened)
         swept = _sweep_unnamed(home, tables) if load_published(home) else 0
-    handle = Handle(home, engine, DatabaseState(seq, tables), attempted, memory)
+    handle = Handle(home, engine, DatabaseState(seq, tables, views), attempted, memory)
     handle.recovery = RecoveryReport(seq=seq, cut_bytes=cut, swept_files=swept)
     return handle
 

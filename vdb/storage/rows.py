@@ -17,7 +17,7 @@ import numpy.typing as npt
 from vdb.types import ROW_ID_COLUMN, SLOT_COLUMN, Column, Predicate, RowIds, Slots, TableSchema, VectorColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 CHOSEN: Final = "vdb_chosen"
 POSITION: Final = "_vdb_position"
@@ -45,12 +45,13 @@ def bound(cursor: duckdb.DuckDBPyConnection, name: str, relation: Any) -> Iterat
             cursor.unregister(name)
 
 
-def create(cursor: duckdb.DuckDBPyConnection, schema: TableSchema) -> None:
+def create(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, checks: Sequence[str] = ()) -> None:
     """Create the table."""
-    columns = [f"{quoted(c.name)} {c.type if isinstance(c, Column) else 'BOOLEAN'}" for c in schema.columns]
+    columns = [_declared(column) for column in schema.columns]
     if schema.integer_key is None:
         columns.append(f"{ROW_ID_COLUMN} BIGINT")
     columns.append(f"{SLOT_COLUMN} UINTEGER")
+    columns += [f"CHECK ({check})" for check in checks]
     cursor.execute(f"CREATE TABLE {table_name(schema)} ({', '.join(columns)})")
 
 
@@ -60,9 +61,21 @@ def drop(cursor: duckdb.DuckDBPyConnection, schema: TableSchema) -> None:
 
 
 def add_column(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, column: Column | VectorColumn) -> None:
-    """Add a column, NULL in every row."""
-    type_ = column.type if isinstance(column, Column) else "BOOLEAN"
-    cursor.execute(f"ALTER TABLE {table_name(schema)} ADD COLUMN {quoted(column.name)} {type_}")
+    """Add a column with its default in every row."""
+    cursor.execute(f"ALTER TABLE {table_name(schema)} ADD COLUMN {_declared(column)}")
+
+
+def _declared(column: Column | VectorColumn) -> str:
+    if not isinstance(column, Column):
+        return f"{quoted(column.name)} BOOLEAN"
+    default = "" if column.default is None else f" DEFAULT ({column.default})"
+    return f"{quoted(column.name)} {column.type}{default}"
+
+
+def set_default(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, name: str, default: str | None) -> None:
+    """Give a column another default, or none."""
+    change = "DROP DEFAULT" if default is None else f"SET DEFAULT ({default})"
+    cursor.execute(f"ALTER TABLE {table_name(schema)} ALTER COLUMN {quoted(name)} {change}")
 
 
 def fill_column(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, column: Column, value: object) -> None:

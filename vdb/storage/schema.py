@@ -113,11 +113,7 @@ def make_schema(
     needs_vectors: bool = True,
 ) -> TableSchema:
     """Return the schema of these columns with the metrics filled in, or refuse it as `parse_schema` does."""
-    _check_name(name, "table")
-    if _RESERVED_TABLE.match(name):
-        raise InvalidArgument(
-            f"table name {name!r} is reserved.\n  Fix: do not begin it with vdb_, duckdb_ or sqlite_."
-        )
+    check_table_name(name)
     seen: dict[str, str] = {}
     for column in columns:
         _check_name(column.name, "column")
@@ -146,6 +142,15 @@ def make_schema(
             f"  Fix: name one of them.{did_you_mean(key, [c.name for c in columns])}"
         )
     return TableSchema(name, columns, key)
+
+
+def check_table_name(name: str) -> None:
+    """Refuse what is no name of a table or view, or reserved."""
+    _check_name(name, "table")
+    if _RESERVED_TABLE.match(name):
+        raise InvalidArgument(
+            f"table name {name!r} is reserved.\n  Fix: do not begin it with vdb_, duckdb_ or sqlite_."
+        )
 
 
 def did_you_mean(name: str, names: Collection[str]) -> str:

@@ -37,7 +37,12 @@ class Statement:
         self._owns_cursor = owns_cursor
         self._bound: list[str] = []
         self.given_out = False  # the cursor belongs to a result now
-        self.failed = False  # DuckDB refused something, and what was begun with it is over
+        self._refused = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether DuckDB refused something, so that what was begun with it is over."""
+        return self._refused or self._reader.failed
 
     @property
     def state(self) -> DatabaseState:
@@ -72,10 +77,10 @@ class Statement:
         with self._asking():
             return Stream(self._cursor.sql(sql, params=values or None))
 
-    def binds(self, sql: str, stubs: Mapping[str, Any], values: Any = None) -> bool:
-        """Whether DuckDB can make sense of a query over the committed tables and `stubs`, relations by name.
+    def columns(self, sql: str, stubs: Mapping[str, Any], values: Any = None) -> list[tuple[str, str]] | None:
+        """The names and types of the columns of a query over the committed tables and `stubs`, relations by name.
 
-        Asked on another cursor: in a transaction a failure would end that.
+        None where DuckDB can make no sense of it. Asked on another cursor: in a transaction a failure would end that.
         """
         engine = self._handle.engine
         cursor = engine.lend()
@@ -84,13 +89,15 @@ class Statement:
             for name, relation in stubs.items():
                 cursor.register(name, relation)
                 names.append(name)
-            cursor.execute(f"SELECT * FROM ({sql}\n) LIMIT 0", values or None).fetchall()
+            found = cursor.execute(f"SELECT * FROM ({sql}\n) LIMIT 0", values or None)
+            described = [(name, str(kind)) for name, kind, *_ in found.description]
+            found.fetchall()
         except duckdb.Error:
-            return False
+            return None
         finally:
             _forget(cursor, names)
             engine.take_back(cursor)
-        return True
+        return described
 
     def _release(self) -> None:
         names, self._bound = self._bound, []
@@ -116,7 +123,7 @@ class Statement:
         try:
             yield
         except duckdb.Error as error:
-            self.failed = True
+            self._refused = True
             self._reader._fail()
             raise _explained(self._handle, error) from error
 

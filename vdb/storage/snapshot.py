@@ -136,6 +136,7 @@ def _open(layout: Layout, folder: Path, pin: DirectoryLock, options: Options) ->
         tables = {}
         for stored in catalog.load_tables(cursor):
             tables[stored.schema.name] = load_table(home, cursor, stored, opened)
+        views = catalog.load_views(cursor)
     except BaseException as error:
         engine.close()
         for source in opened:
@@ -143,7 +144,7 @@ def _open(layout: Layout, folder: Path, pin: DirectoryLock, options: Options) ->
         if isinstance(error, (duckdb.Error, ValueError, KeyError, IndexError)) and not isinstance(error, Corrupted):
             raise _unfit(path, str(error)) from error
         raise
-    return Handle(home, engine, DatabaseState(seq, tables), seq, Account(options.memory_limit))
+    return Handle(home, engine, DatabaseState(seq, tables, views), seq, Account(options.memory_limit))
 
 
 def _unfit(path: Path, what: str) -> Corrupted:

@@ -71,7 +71,7 @@ class StagedBatch:
     def insert(self, first_slot: int, next_row_id: int, merge: bool) -> None:
         """Insert row i at slot `first_slot + i`; with `merge` columns not given come from the row of the same key."""
         schema = self._schema
-        values = {column.name: self._value(column, merge) for column in schema.columns}
+        values = {column.name: self._value(column, merge) for column in schema.columns if self._is_set(column, merge)}
         if schema.integer_key is None:
             new = f"{next_row_id} + {POSITION}"
             values[ROW_ID_COLUMN] = f"coalesce(t.{ROW_ID_COLUMN}, {new})" if merge else new
@@ -92,7 +92,13 @@ class StagedBatch:
                 return f"CASE WHEN b.{_PRESENT}{self._schema.columns.index(column)} THEN TRUE END"
         elif column.name in self._batch.columns:
             return f"CAST(b.{name} AS {column.type})"
-        return f"t.{name}" if merge else "NULL"
+        if merge and isinstance(column, Column) and column.default is not None:
+            return f"CASE WHEN t.{SLOT_COLUMN} IS NULL THEN {column.default} ELSE t.{name} END"
+        return f"t.{name}"
+
+    def _is_set(self, column: Column | VectorColumn, merge: bool) -> bool:
+        """Whether a column has a value that is not its default."""
+        return merge or column.name in self._batch.columns or column.name in self._batch.vectors
 
     def _integers(self, name: str) -> npt.NDArray[Any] | None:
         """The given column where it is a numpy array of int64 or smaller: then it needs no query, and has no NULL."""

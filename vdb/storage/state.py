@@ -165,10 +165,11 @@ class TableState:
 
 @dataclass(frozen=True)
 class DatabaseState:
-    """Every table as of commit `seq`."""
+    """Every table as of commit `seq`, and the query of every view."""
 
     seq: int
     tables: Mapping[str, TableState]
+    views: Mapping[str, str] = field(default_factory=dict)
 
     def table(self, name: str) -> TableState:
         """The table of that name, NotFound with the nearest names where there is none."""

