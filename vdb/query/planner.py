@@ -84,8 +84,8 @@ class Planner:
         known = self._decided.get(key)
         if known is None:
             alike = seen._replace(matching=rows, density=density, ranges=ranges, labels=labels)
-            quote = _quoted(alike, self.methods)
-            known = Decision(_plan(alike, self.methods, quote), _near(alike, self.methods, quote))
+            quote = quoted(alike, self.methods)
+            known = Decision(make_plan(alike, self.methods, quote), wants_density(alike, self.methods, quote))
             if len(self._decided) >= _DECISIONS:
                 self._decided.clear()
             self._decided[key] = known
@@ -93,23 +93,11 @@ class Planner:
         return Decision(Plan(method, effort, finish, seen, methods), known.near)
 
 
-def wants_density(seen: Situation, methods: Methods) -> Method | None:
+def wants_density(seen: Situation, methods: Methods, quote: Quote) -> Method | None:
     """The walk that seeds and the density of matching rows near the query are worth finding for; None where none is.
 
     That is a forced one, or one that would be chosen if every row near the query matched, and save what looking costs.
     """
-    return _near(seen, methods, _quoted(seen, methods))
-
-
-def make_plan(seen: Situation, methods: Methods) -> Plan:
-    """Choose the cheapest method, or what the caller forced.
-
-    InvalidArgument where a forced strategy cannot run: it never switches silently.
-    """
-    return _plan(seen, methods, _quoted(seen, methods))
-
-
-def _near(seen: Situation, methods: Methods, quote: _Quote) -> Method | None:
     strategy = seen.question.strategy
     if seen.density is not None or not seen.is_sparse or not methods.near:
         return None
@@ -119,7 +107,11 @@ def _near(seen: Situation, methods: Methods, quote: _Quote) -> Method | None:
     return first if first.least + first.looking < quote.best_cost else None
 
 
-def _plan(seen: Situation, methods: Methods, quote: _Quote) -> Plan:
+def make_plan(seen: Situation, methods: Methods, quote: Quote) -> Plan:
+    """Choose the cheapest method, or what the caller forced; `quote` is `quoted(seen, methods)`.
+
+    InvalidArgument where a forced strategy cannot run: it never switches silently.
+    """
     finish, finish_cost, exact, exact_cost, best, best_cost = quote
     if seen.question.strategy != "auto":
         forced = _forced(seen, methods)
@@ -141,7 +133,7 @@ def _plan(seen: Situation, methods: Methods, quote: _Quote) -> Plan:
     return Plan(best, effort, finish, seen, methods)
 
 
-class _Quote(NamedTuple):
+class Quote(NamedTuple):
     """The cheapest of the methods that do not go by what lies near the query, and their nanoseconds.
 
     `finish` is the cheapest scan, `exact` the cheapest that finds the true neighbours, `best` the cheapest of all.
@@ -155,7 +147,7 @@ class _Quote(NamedTuple):
     best_cost: float
 
 
-def _quoted(seen: Situation, methods: Methods) -> _Quote:
+def quoted(seen: Situation, methods: Methods) -> Quote:
     """Price what needs no density."""
     exact = finish = methods.scans[0]
     exact_cost = finish_cost = math.inf
@@ -170,7 +162,7 @@ def _quoted(seen: Situation, methods: Methods) -> _Quote:
         cost = walk.cost(seen)
         if cost < best_cost:
             best, best_cost = walk, cost
-    return _Quote(finish, finish_cost, exact, exact_cost, best, best_cost)
+    return Quote(finish, finish_cost, exact, exact_cost, best, best_cost)
 
 
 def _rounded(count: int) -> int:

@@ -16,7 +16,7 @@ from vdb.query.methods.model import Graph
 from vdb.query.methods.scans import Scan
 from vdb.query.methods.walks import GraphWalk
 from vdb.query.plan import Actuals, Question, Situation
-from vdb.query.planner import make_plan
+from vdb.query.planner import make_plan, quoted
 from vdb.types import Predicate
 
 ROWS = 100_000
@@ -35,7 +35,7 @@ def explained(strategy: str = "auto", matching: int = ROWS, queries: int = 1, mi
     slots = np.zeros((queries, min(10, matching)), np.uint32)
     slots[:, slots.shape[1] - missing :] = ABSENT_SLOT
     predicate = more.pop("predicate", None)
-    plan = make_plan(seen, methods)
+    plan = make_plan(seen, methods, quoted(seen, methods))
     return str(Explanation("items.e", "l2", slots, plan, Actuals(**more), predicate))  # type: ignore[arg-type]
 
 

@@ -15,7 +15,7 @@ from vdb.query.methods.lists import ListProbe, Lists, probe_at
 from vdb.query.methods.method import Methods
 from vdb.query.methods.scans import Scan
 from vdb.query.plan import Plan, Question, Situation
-from vdb.query.planner import make_plan
+from vdb.query.planner import make_plan, quoted
 
 ROWS = 1_000_000
 NLIST = 4000
@@ -47,7 +47,8 @@ PACE = Pace(5_000.0, 3.0, 150.0, 0.7)
 def planned(matching: int = ROWS, curve: RecallCurve | None = CURVE, **asked: object) -> Plan:
     question = Question(**{"k": 10, **asked})  # type: ignore[arg-type]
     methods = (Scan(guessed(1536, None)), ListProbe("l", Lists(NLIST, curve, PACE), question))
-    return make_plan(Situation(question, ROWS, matching, ROWS), Methods.of(methods))
+    seen, known = Situation(question, ROWS, matching, ROWS), Methods.of(methods)
+    return make_plan(seen, known, quoted(seen, known))
 
 
 def test_large_table_is_probed_as_far_as_the_default_recall_asks() -> None:

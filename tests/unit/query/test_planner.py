@@ -14,13 +14,14 @@ from vdb.errors import InvalidArgument
 from vdb.index.effort import FilteredWalks
 from vdb.index.machine import guessed
 from vdb.index.recall import RecallCurve
+from vdb.query import planner
 from vdb.query.methods.method import Method, Methods
 from vdb.query.methods.model import Graph
 from vdb.query.methods.overlays import LabelWalk, Overlay, RangeWalk
 from vdb.query.methods.scans import CodeScan, Scan, why_no_codes
 from vdb.query.methods.walks import AcornWalk, GraphWalk, PostWalk, TwoHopWalk
 from vdb.query.plan import Plan, Question, Situation
-from vdb.query.planner import Planner, make_plan, wants_density
+from vdb.query.planner import Planner, quoted, wants_density
 
 MILLION = 1_000_000
 MACHINE = guessed(1536, 112)  # pinned: a test that measures decides nothing
@@ -38,6 +39,10 @@ def walks(share: float, steps: float, apart: bool = False, best: float = 1.0) ->
 FILTERED = (walks(1 / 2, 500), walks(1 / 8, 900), walks(1 / 32, 2000), walks(1 / 16, 6000, apart=True))
 CURVE = RecallCurve(MILLION, MILLION, 200, EFS, RECALLS, (400.0, 1000.0, 2500.0), FILTERED, 0.995)
 GRAPH = Graph(16, MILLION, CURVE)
+
+
+def make_plan(seen: Situation, methods: Methods) -> Plan:
+    return planner.make_plan(seen, methods, quoted(seen, methods))
 
 
 def bound(question: Question, graph: Graph = GRAPH, unusable: str = "") -> Methods:
@@ -277,7 +282,7 @@ def test_density_is_looked_for_only_where_a_walk_might_win() -> None:
     def wanted(matching: int, **asked: object) -> Method | None:
         question = Question(10, **asked)  # type: ignore[arg-type]
         seen, methods = Situation(question, MILLION, matching, MILLION), bound(question)
-        return wants_density(seen, methods)
+        return wants_density(seen, methods, quoted(seen, methods))
 
     assert wanted(MILLION) is None
     assert wanted(20) is None
@@ -325,11 +330,11 @@ def test_every_plan_is_runnable_and_bounded(seen: Situation, curve: RecallCurve 
 
 @given(SITUATIONS)
 def test_decisions_are_plans_of_counts_cut_short_and_do_not_depend_on_what_came_before(seen: Situation) -> None:
-    planner = Planner(bound(seen.question, Graph(16, seen.slots, CURVE)))
-    plan, near = planner.decide(seen)
+    deciding = Planner(bound(seen.question, Graph(16, seen.slots, CURVE)))
+    plan, near = deciding.decide(seen)
     other = seen._replace(matching=seen.matching + (2 * seen.k < seen.matching < seen.rows - 1))
-    planner.decide(other)
-    assert planner.decide(seen) == Planner(planner.methods).decide(seen) == (plan, near)
+    deciding.decide(other)
+    assert deciding.decide(seen) == Planner(deciding.methods).decide(seen) == (plan, near)
     assert plan.situation == seen
     costs = [c.cost for c in plan.considered if not c.refusal]
     if seen.question.strategy == "auto":
