@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "codec/code_store.h"
+#include "codec/training_rows.h"
 #include "core/dimensions.h"
 #include "core/kmeans.h"
 #include "core/nearest_centroid.h"
-#include "core/sample.h"
 
 namespace vdb {
 namespace {
@@ -28,10 +28,6 @@ constexpr std::size_t kRetrainGrowth = 4;
 constexpr std::size_t kPlacedTogether = 256;
 // Slots that came late are sorted beside the others while these are so many times as many.
 constexpr std::size_t kSortedPerLate = 32;
-
-bool all_finite(std::span<const float> values) {
-  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
-}
 
 // Of the slots from `first` on.
 std::shared_ptr<const Cells::Runs> sorted_runs(std::span<const Cells::Cell> cell_of, std::size_t first,
@@ -108,14 +104,8 @@ void Cells::extend(const VectorView& view, const CellsExtend& options) {
 std::shared_ptr<const Cells::Centroids> Cells::train(const VectorView& view, const std::vector<Slot>& slots,
                                                      const CellsExtend& options) const {
   const std::size_t wanted = cells_for(slots.size());
-  const std::vector<std::size_t> chosen = sample_rows(slots.size(), kRowsPerCell * wanted, params_.seed);
-  std::vector<float> rows(chosen.size() * view.dim);
-  std::size_t n = 0;
-  for (const std::size_t i : chosen) {
-    float* const row = rows.data() + n * view.dim;
-    to_code_space(view, slots[i], code_scale(view, slots[i]), row);
-    if (all_finite({row, view.dim})) ++n;
-  }
+  const std::vector<float> rows = training_rows(view, slots, kRowsPerCell * wanted, params_.seed);
+  const std::size_t n = rows.size() / view.dim;
   if (n == 0) return nullptr;
   KMeansParams clustering{std::min(wanted, n)};
   clustering.iterations = kIterations;

@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "codec/code_store.h"
+#include "codec/training_rows.h"
 #include "core/kmeans.h"
 #include "core/nearest_centroid.h"
-#include "core/sample.h"
 #include "index/ivf/scratch.h"
 
 namespace vdb {
@@ -138,15 +138,7 @@ void Draft::split(const VectorView& view, const IvfParams& params, const IvfExte
     for (std::size_t i = 0; i < before; ++i) {
       if (list(i).rows < list(i).quota) continue;
       const std::vector<Slot> slots = take(i);
-      std::vector<float> rows;
-      for (const std::size_t at : sample_rows(slots.size(), kSplitSample, params.seed)) {
-        const std::size_t end = rows.size();
-        rows.resize(end + view.dim);
-        to_code_space(view, slots[at], code_scale(view, slots[at]), rows.data() + end);
-        const bool known = std::all_of(rows.begin() + static_cast<std::ptrdiff_t>(end), rows.end(),
-                                       [](float value) { return std::isfinite(value); });
-        if (!known) rows.resize(end);
-      }
+      const std::vector<float> rows = training_rows(view, slots, kSplitSample, params.seed);
       const std::size_t n = rows.size() / view.dim;
       KMeansParams pieces{std::min({std::max<std::size_t>(slots.size() / target, 2), kMostPieces, n})};
       pieces.seed = params.seed;

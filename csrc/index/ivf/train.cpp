@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
-#include "codec/code_store.h"
+#include "codec/training_rows.h"
 #include "core/kmeans.h"
 #include "core/nearest_centroid.h"
 #include "core/sample.h"
@@ -30,25 +30,6 @@ constexpr std::size_t kFlatLists = 16'384;
 constexpr std::size_t kCodebookRows = 8192;
 constexpr std::size_t kCodebookRowsOf8 = 32'768;
 constexpr std::size_t kGrain = 64;
-
-bool all_finite(std::span<const float> values) {
-  return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
-}
-
-// Rows of a view in code space, (n, dim), without those that cannot be learned from.
-std::vector<float> sample_of(const VectorView& view, const std::vector<Slot>& slots, std::size_t most,
-                             std::uint64_t seed) {
-  const std::vector<std::size_t> chosen = sample_rows(slots.size(), most, seed);
-  std::vector<float> rows(chosen.size() * view.dim);
-  std::size_t n = 0;
-  for (const std::size_t i : chosen) {
-    float* const row = rows.data() + n * view.dim;
-    to_code_space(view, slots[i], code_scale(view, slots[i]), row);
-    if (all_finite({row, view.dim})) ++n;
-  }
-  rows.resize(n * view.dim);
-  return rows;
-}
 
 struct Clustering {
   std::size_t k;
@@ -164,7 +145,7 @@ std::optional<IvfTraining> train_ivf(const VectorView& view, const std::vector<S
   const std::size_t wanted = lists_for(slots.size(), params);
   const std::size_t fitting = kSampleBytes / (view.dim * sizeof(float));
   const std::size_t most = std::max({std::min(kRowsPerList * wanted, fitting), 2 * wanted, kCodebookRows / 2});
-  const std::vector<float> sample = sample_of(view, slots, most, params.seed);
+  const std::vector<float> sample = training_rows(view, slots, most, params.seed);
   const MatrixView rows{sample.data(), sample.size() / view.dim, view.dim};
   if (rows.n == 0) return std::nullopt;
   const Clustering clustering{std::min(wanted, rows.n), params.seed, options.threads, options.cancel};
