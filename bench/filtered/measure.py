@@ -1,8 +1,10 @@
 """Run a filtered workload: build the peers, then every cell, the peers taking turns at every setting.
 
-The first repetition sweeps every method from its fastest setting on until its recall is enough; the others repeat the
-settings that were worth it. A peer that is handed the row set is asked from the text of the predicate as well, at its
-best setting for each recall floor. Only so many peers as the plan says are in memory at a time.
+The first repetition sweeps every method from its fastest setting on until its recall is enough. The others repeat the
+contenders, the methods in turn: of each method the few settings that reached a recall floor fastest. One pass on a
+noisy machine picks lucky settings, so the best of a method is the best of its contenders by all repetitions. A peer that is
+handed the row set is asked from the text of the predicate as well, at its best setting for each floor. Only so many
+peers as the plan says are in memory at a time.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     from bench.filtered.questions import FilteredData, Questions
     from bench.workload import FilteredPlan, FilteredWorkload
 
-BEATEN = 0.7  # of the speed of a point that finds as much: such a setting is not repeated
+CONTENDERS = 3  # of each method and recall floor that are repeated
+HOPELESS = 2.0  # times as long as a setting that finds enough: the rest of its sweep, slower still, is left out
 
 
 def run(plan: FilteredWorkload, names: Sequence[str], out: Path, *, fresh: bool = False) -> dict[str, Any]:
@@ -198,7 +201,7 @@ def measure(
     for method in methods:
         _guarded(method, partial(_sweep, method, questions, plan))
     for repetition in range(1, plan.repetitions):
-        for method, point in _turns(methods, repetition):
+        for method, point in _turns(methods, repetition, plan):
             _guarded(method, partial(_repeat, method, point, questions, plan))
     for method in methods:
         if method.peer.knows_rows:
@@ -241,8 +244,13 @@ def _sweep(method: Method, questions: Questions, plan: FilteredPlan) -> None:
             point = Point(effort, result, judge(result.answers, questions, plan.k))
             point.take(result, knows_rows=method.peer.knows_rows)
             method.points.append(point)
-            if result.cut or point.verdict.recall >= plan.enough:
+            if result.cut or point.verdict.recall >= plan.enough or _is_hopeless(point, method.points, plan):
                 break
+
+
+def _is_hopeless(point: Point, points: list[Point], plan: FilteredPlan) -> bool:
+    enough = [other.seconds for other in points if other.verdict.recall >= plan.enough]
+    return bool(enough) and point.seconds > HOPELESS * min(enough)
 
 
 def _repeat(method: Method, point: Point, questions: Questions, plan: FilteredPlan) -> None:
@@ -254,19 +262,22 @@ def _asked(method: Method, effort: Effort, questions: Questions, plan: FilteredP
     return ask(method.peer, questions, method.bound, plan)
 
 
-def _turns(methods: list[Method], repetition: int) -> Iterator[tuple[Method, Point]]:
+def _turns(methods: list[Method], repetition: int, plan: FilteredPlan) -> Iterator[tuple[Method, Point]]:
     """The settings worth repeating, the methods in turn, another one first in each repetition."""
     start = repetition % max(len(methods), 1)
-    lines = [[(method, point) for point in _worthy(method.points)] for method in methods[start:] + methods[:start]]
+    turned = methods[start:] + methods[:start]
+    lines = [[(method, point) for point in _contenders(method.points, plan)] for method in turned]
     for turn in zip_longest(*lines):
         yield from (pair for pair in turn if pair is not None)
 
 
-def _worthy(points: list[Point]) -> list[Point]:
-    def beats(one: Point, other: Point) -> bool:
-        return one.verdict.recall >= other.verdict.recall and one.seconds < BEATEN * other.seconds
-
-    return [point for point in points if not any(beats(other, point) for other in points)]
+def _contenders(points: list[Point], plan: FilteredPlan) -> list[Point]:
+    """The points with the fastest first pass at each floor, in the order of the sweep."""
+    chosen: set[int] = set()
+    for floor in plan.recall_floors:
+        reaching = [at for at, point in enumerate(points) if point.verdict.recall >= floor and not point.first.refused]
+        chosen.update(sorted(reaching, key=lambda at: points[at].seconds)[:CONTENDERS])
+    return [points[at] for at in sorted(chosen)]
 
 
 def _from_text(method: Method, questions: Questions, plan: FilteredPlan, finder: RowFinder) -> None:

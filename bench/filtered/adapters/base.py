@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -98,6 +99,12 @@ class TextPeer(FilteredPeer):
 
     def bind(self, predicate: Predicate, allowed: Allowed) -> Any:  # noqa: ARG002
         return to_sql(predicate) if self.words is None else self.words.text(predicate)
+
+
+def probes(lists: int) -> list[int]:
+    """Numbers of lists to scan, the same steps for every peer that has lists: by roots of two, from two to all."""
+    steps = math.ceil(2 * math.log2(max(lists, 2)))
+    return sorted({min(round(2 ** (step / 2)), lists) for step in range(2, steps + 1)})
 
 
 def bytes_below(folder: Path) -> int:

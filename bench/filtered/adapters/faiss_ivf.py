@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import faiss
 
 from bench.adapters.base import FloatVector, RowNumbers
-from bench.filtered.adapters.base import Sweep
+from bench.filtered.adapters.base import Sweep, probes
 from bench.filtered.adapters.faiss_flat import bitmap
 from bench.filtered.adapters.faiss_ivfpq import FilteredFaissIvfPq
 from bench.filtered.predicate import EVERYTHING, Predicate
@@ -24,7 +22,7 @@ class FilteredFaissIvfPq8(FilteredFaissIvfPq):
     factory = "IVF{lists},PQ{codes}x8"
 
     def sweeps(self) -> dict[str, list[Sweep]]:
-        return {self.name: [[{"nprobe": 2**power} for power in range(1, round(math.log2(self.lists)) + 1)]]}
+        return {self.name: [[{"nprobe": n} for n in probes(self.lists)]]}
 
     def bind(self, predicate: Predicate, allowed: Allowed) -> faiss.SearchParametersIVF:  # type: ignore[override]
         selector = {} if predicate == EVERYTHING else {"sel": bitmap(allowed)}

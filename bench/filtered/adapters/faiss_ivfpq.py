@@ -11,7 +11,7 @@ import faiss
 from bench.adapters.base import FloatVector, RowNumbers
 from bench.adapters.faiss_codes import DIMENSIONS_PER_CODE
 from bench.adapters.faiss_hnsw import METRICS
-from bench.filtered.adapters.base import FilteredPeer, Sweep
+from bench.filtered.adapters.base import FilteredPeer, Sweep, probes
 from bench.filtered.adapters.faiss_flat import bitmap
 from bench.filtered.predicate import EVERYTHING, Predicate
 from bench.filtered.questions import Allowed, FilteredData
@@ -41,8 +41,7 @@ class FilteredFaissIvfPq(FilteredPeer):
         faiss.omp_set_num_threads(1)
 
     def sweeps(self) -> dict[str, list[Sweep]]:
-        probes = [2**power for power in range(1, round(math.log2(self.lists)) + 1)]
-        return {self.name: [[{"nprobe": n, "k_factor": factor} for n in probes] for factor in REFINED]}
+        return {self.name: [[{"nprobe": n, "k_factor": factor} for n in probes(self.lists)] for factor in REFINED]}
 
     def bind(self, predicate: Predicate, allowed: Allowed) -> Bound:
         selector = {} if predicate == EVERYTHING else {"sel": bitmap(allowed)}

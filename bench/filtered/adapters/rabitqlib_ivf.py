@@ -12,7 +12,7 @@ import numpy as np
 import rabitqlib
 
 from bench.adapters.base import FloatVector, RowNumbers, installed_version
-from bench.filtered.adapters.base import Effort, FilteredPeer, Sweep
+from bench.filtered.adapters.base import Effort, FilteredPeer, Sweep, probes
 from bench.filtered.adapters.faiss_ivfpq import LISTS
 from bench.filtered.predicate import EVERYTHING, Inexpressible, Predicate
 from bench.filtered.questions import Allowed, FilteredData
@@ -42,8 +42,8 @@ class UnfilteredRabitqlibIvf(FilteredPeer):
         faiss.omp_set_num_threads(1)
 
     def sweeps(self) -> dict[str, list[Sweep]]:
-        probes = [{"nprobe": 2**power} for power in range(1, round(math.log2(self.lists)) + 1)]
-        return {name: [probes] for name in self.indexes}
+        efforts = [{"nprobe": n} for n in probes(self.lists)]
+        return {name: [efforts] for name in self.indexes}
 
     def choose(self, method: str, effort: Effort) -> None:
         self.index, self.effort = self.indexes[method], effort

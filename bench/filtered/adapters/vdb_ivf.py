@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 
 from bench.adapters.base import FloatVector, RowNumbers, installed_version
-from bench.filtered.adapters.base import Effort, FilteredPeer, Sweep
+from bench.filtered.adapters.base import Effort, FilteredPeer, Sweep, probes
 from bench.filtered.adapters.vdb_plans import LISTS, index_spec
 from bench.filtered.predicate import EVERYTHING, Predicate
 from bench.filtered.questions import Allowed, FilteredData
 from vdb import _core
 
 FACTORS = (0, 2, 3, 4, 6, 8, 12, 16, 32)  # rows measured for each neighbour; 0: by the bounds of the codes
-PROBES = 2.0 ** (1 / 2)  # lists from one setting to the next
 
 
 class VdbIvf(FilteredPeer):
@@ -33,11 +31,10 @@ class VdbIvf(FilteredPeer):
                 self.parts[text] = {"seconds": time.perf_counter() - began, "bytes": ivf.memory_bytes}
 
     def sweeps(self) -> dict[str, list[Sweep]]:
-        return {name: [self._sweep(ivf, factor) for factor in FACTORS] for name, ivf in self.indexes.items()}
-
-    def _sweep(self, ivf: _core.Ivf, factor: int) -> Sweep:
-        steps = math.ceil(math.log(max(ivf.nlist, 2), PROBES))
-        return [{"nprobe": n, "factor": factor} for n in sorted({round(PROBES**step) for step in range(steps + 1)})]
+        return {
+            name: [[{"nprobe": n, "factor": factor} for n in probes(ivf.nlist)] for factor in FACTORS]
+            for name, ivf in self.indexes.items()
+        }
 
     def choose(self, method: str, effort: Effort) -> None:
         self.ivf, self.effort = self.indexes[method], effort
