@@ -42,7 +42,8 @@ class FilteredPlan:
     """How the questions of every cell are asked; `seed` draws them.
 
     `warm` more questions come before each sweep and are not measured. A setting whose questions take more than `cap_s`
-    is cut there, and no harder one of that sweep is tried, as none is beyond a recall of `enough`.
+    is cut there, and no harder one of that sweep is tried, as none is beyond a recall of `enough`. `from_text`: peers
+    that are handed the row set are timed from the text of the predicate as well.
     """
 
     k: int
@@ -53,6 +54,7 @@ class FilteredPlan:
     cap_s: float = 20.0
     enough: float = 0.998
     seed: int = 5
+    from_text: bool = True
 
 
 @dataclass(frozen=True)

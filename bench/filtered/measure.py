@@ -2,9 +2,9 @@
 
 The first repetition sweeps every method from its fastest setting on until its recall is enough. The others repeat the
 contenders, the methods in turn: of each method the few settings that reached a recall floor fastest. One pass on a
-noisy machine picks lucky settings, so the best of a method is the best of its contenders by all repetitions. A peer that is
-handed the row set is asked from the text of the predicate as well, at its best setting for each floor. Only so many
-peers as the plan says are in memory at a time.
+noisy machine picks lucky settings, so the best of a method is the best of its contenders by all repetitions. A peer
+that is handed the row set is asked from the text of the predicate as well, at its best setting for a recall of .95.
+Only so many peers as the plan says are in memory at a time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bench.filtered.ask import Pass, Verdict, ask, ask_by_text, judge
 from bench.filtered.predicate import Inexpressible, to_sql
 from bench.filtered.questions import Questioner, RowFinder, load
 from bench.filtered.store import ResultFile
-from bench.filtered.summary import fastest
+from bench.filtered.summary import FLOOR, fastest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bench.workload import FilteredPlan, FilteredWorkload
 
 CONTENDERS = 3  # of each method and recall floor that are repeated
+TEXT_REPETITIONS = 3  # at most, of a peer that does not read the text itself
 HOPELESS = 2.0  # times as long as a setting that finds enough: the rest of its sweep, slower still, is left out
 
 
@@ -204,7 +205,7 @@ def measure(
         for method, point in _turns(methods, repetition, plan):
             _guarded(method, partial(_repeat, method, point, questions, plan))
     for method in methods:
-        if method.peer.knows_rows:
+        if method.peer.knows_rows and plan.from_text:
             _guarded(method, partial(_from_text, method, questions, plan, finder))
     results: dict[str, dict[str, Any]] = {peer.name: {} for peer in peers}
     for method in methods:
@@ -281,12 +282,15 @@ def _contenders(points: list[Point], plan: FilteredPlan) -> list[Point]:
 
 
 def _from_text(method: Method, questions: Questions, plan: FilteredPlan, finder: RowFinder) -> None:
-    """Ask from the text of the predicate at the best setting for each recall floor."""
+    """Ask from the text of the predicate at the best setting for the floor of the comparisons.
+
+    Finding the rows takes most of that, and the same for every such peer and setting.
+    """
     shown = [point.shown() for point in method.points]
-    best = {id(found): found for floor in plan.recall_floors if (found := fastest(shown, floor, "core"))}
-    for at, each in enumerate(shown):
-        if id(each) in best:
-            point = method.points[at]
-            method.peer.choose(method.name, point.effort)
-            for _ in range(plan.repetitions):
-                point.whole.append(ask_by_text(method.peer, questions, finder, plan).whole)
+    best = fastest(shown, FLOOR, "core")
+    if best is None:
+        return
+    point = method.points[next(at for at, each in enumerate(shown) if each is best)]
+    method.peer.choose(method.name, point.effort)
+    for _ in range(min(plan.repetitions, TEXT_REPETITIONS)):
+        point.whole.append(ask_by_text(method.peer, questions, finder, plan).whole)

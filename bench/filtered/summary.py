@@ -34,9 +34,7 @@ def fastest(points: Iterable[dict[str, Any]], floor: float, part: Part) -> dict[
     """
     reaching = [p for p in points if p["recall"] >= floor and not p["refused"] and p[part]]
     most = max((len(p[part]["qps"]) for p in reaching), default=0)
-    return max(
-        (p for p in reaching if len(p[part]["qps"]) == most), key=lambda point: speed(point, part), default=None
-    )
+    return max((p for p in reaching if len(p[part]["qps"]) == most), key=lambda point: speed(point, part), default=None)
 
 
 def methods(result: dict[str, Any], cell: str) -> dict[str, list[dict[str, Any]]]:

@@ -34,10 +34,9 @@ def sections(result: dict[str, Any]) -> Iterator[tuple[str, Table]]:
         others = [name for name in summary.method_names(result) if not summary.is_own(name)]
         yield f"Queries a second at recall {floor:.2f}, vdb's plans, row set known", speeds(result, own, floor, "core")
         yield f"Queries a second at recall {floor:.2f}, peers, row set known", speeds(result, others, floor, "core")
-        yield (
-            f"Queries a second at recall {floor:.2f}, from the text of the predicate on",
-            speeds(result, [AUTO, *others], floor, "text"),
-        )
+        if floor == FLOOR and result["workload"]["search"]["from_text"]:
+            title = f"Queries a second at recall {floor:.2f}, from the text of the predicate on"
+            yield title, speeds(result, [AUTO, *others], floor, "text")
     yield "What vdb chose by itself at its defaults", choices(result)
 
 

@@ -32,6 +32,7 @@ _LOG_DENSITIES: Final = tuple(math.log(density) for density in DENSITIES)
 _REPEATS: Final = 3
 TURNS: Final = _REPEATS + 1  # the first one warms up the code
 _SCANNED: Final = 8192  # rows of a timed scan
+_CALLED: Final = 64  # rows that show what a call by codes takes: fewer are read by vector, without preparing the query
 _QUERIES: Final = 8  # of each repetition
 _K: Final = 10
 _EF: Final = 64
@@ -153,7 +154,7 @@ def measured(timed: Timed, guess: Machine) -> Machine:
     """Time scans and walks; what is far from `guess` is pulled towards it."""
     view, graph, query = timed.view, timed.graph, timed.queries[:1]
     call = least_time(lambda _: _core.scan(view, query, 1, None, view.n - 1))
-    code_call = least_time(lambda _: graph.scan(view, query, 1, None, view.n - 1))
+    code_call = least_time(lambda _: graph.scan(view, query, 1, None, max(view.n - _CALLED, 0)))
     vectors = tuple(_row_time(timed, _core.scan, density, call) for density in DENSITIES)
     codes = tuple(_row_time(timed, graph.scan, density, code_call) for density in DENSITIES)
     step, _, _ = _walk_time(timed, 1.0)
