@@ -145,11 +145,16 @@ class Point:
         """Of a question in the first repetition, on average."""
         return float(np.mean((self.core or self.whole)[0]))
 
+    @property
+    def passes(self) -> int:
+        """How often it was measured with the filters at hand."""
+        return len(self.core or self.whole)
+
     def shown(self) -> dict[str, Any]:
         """The point as the result file has it."""
         return {
             "effort": self.effort,
-            "recall": self.verdict.recall,
+            "recall": round(self.verdict.recall, 5),
             "asked": len(self.first.answers),
             "refused": self.first.refused,
             "short": self.verdict.short,
@@ -161,10 +166,15 @@ class Point:
         }
 
 
+def rounded(number: float) -> float:
+    """To four digits: a file tells no more than was measured."""
+    return float(f"{number:.4g}")
+
+
 def stages_us(result: Pass) -> dict[str, float]:
     """The usual time of each stage in one pass."""
     names = result.stages[0] if result.stages else ()
-    return {name: float(np.median([stages[name] for stages in result.stages])) * 1e6 for name in names}
+    return {name: rounded(np.median([stages[name] for stages in result.stages]) * 1e6) for name in names}
 
 
 def timing(repetitions: list[list[float]]) -> dict[str, Any] | None:
@@ -174,11 +184,11 @@ def timing(repetitions: list[list[float]]) -> dict[str, Any] | None:
     common = min(map(len, repetitions))  # where a cap cut some of them
     each = np.median([times[:common] for times in repetitions], axis=0) * 1e6
     return {
-        "qps": [len(times) / sum(times) for times in repetitions],
-        "median_us": float(np.median(each)),
-        "p95_us": float(np.percentile(each, 95)),
-        "p99_us": float(np.percentile(each, 99)),
-        "max_us": float(each.max()),
+        "qps": [rounded(len(times) / sum(times)) for times in repetitions],
+        "median_us": rounded(np.median(each)),
+        "p95_us": rounded(np.percentile(each, 95)),
+        "p99_us": rounded(np.percentile(each, 99)),
+        "max_us": rounded(each.max()),
     }
 
 
@@ -209,7 +219,7 @@ def measure(
             _guarded(method, partial(_from_text, method, questions, plan, finder))
     results: dict[str, dict[str, Any]] = {peer.name: {} for peer in peers}
     for method in methods:
-        points = [] if method.skipped else [point.shown() for point in method.points]
+        points = [] if method.skipped else [point.shown() for point in _telling(method.points)]
         results[method.peer.name][method.name] = {"points": points, "skipped": method.skipped}
     return results
 
@@ -279,6 +289,18 @@ def _contenders(points: list[Point], plan: FilteredPlan) -> list[Point]:
         reaching = [at for at, point in enumerate(points) if point.verdict.recall >= floor and not point.first.refused]
         chosen.update(sorted(reaching, key=lambda at: points[at].seconds)[:CONTENDERS])
     return [points[at] for at in sorted(chosen)]
+
+
+def _telling(points: list[Point]) -> list[Point]:
+    """What a file needs of a sweep: what was repeated, the defaults, and what nothing beats in recall and speed."""
+    front: set[int] = set()
+    reached = -1.0
+    for at, point in sorted(enumerate(points), key=lambda each: (each[1].seconds, -each[1].verdict.recall)):
+        if point.verdict.recall > reached:
+            reached = point.verdict.recall
+            front.add(at)
+    most = max((point.passes for point in points), default=0)
+    return [p for at, p in enumerate(points) if at in front or not p.effort or p.passes == most > 1]
 
 
 def _from_text(method: Method, questions: Questions, plan: FilteredPlan, finder: RowFinder) -> None:

@@ -45,5 +45,23 @@ class ResultFile:
         """Write the file, whole or not at all."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial.json")
-        partial.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(_written(self.content) + "\n", encoding="utf-8")
         partial.replace(self.path)
+
+
+def _written(value: Any, depth: int = 0) -> str:
+    """JSON with a line for each setting of a method, so that two files can be compared."""
+    if not isinstance(value, dict | list) or not value or _is_flat(value):
+        return json.dumps(value, separators=(", ", ":"))
+    inner = " " * (depth + 1)
+    if isinstance(value, list):
+        lines = [inner + _written(each, depth + 1) for each in value]
+        return "[\n" + ",\n".join(lines) + f"\n{' ' * depth}]"
+    lines = [f"{inner}{json.dumps(key)}: {_written(each, depth + 1)}" for key, each in value.items()]
+    return "{\n" + ",\n".join(lines) + f"\n{' ' * depth}}}"
+
+
+def _is_flat(value: dict[str, Any] | list[Any]) -> bool:
+    """Whether a value is a setting, or holds nothing that holds more."""
+    each = value.values() if isinstance(value, dict) else value
+    return (isinstance(value, dict) and "effort" in value) or not any(isinstance(one, dict | list) for one in each)

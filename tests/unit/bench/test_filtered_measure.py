@@ -148,6 +148,39 @@ def test_setting_that_takes_too_long_is_cut(plan: workload.FilteredWorkload, tmp
     assert point["asked"] == 1
 
 
+def made_points(*measured: tuple[float, float]) -> list[measure.Point]:
+    """Settings with so much recall, of which a question takes so many microseconds, measured once."""
+    points = []
+    for i, (recall, us) in enumerate(measured):
+        verdict = measure.Verdict(recall, 0, 0)
+        points.append(measure.Point({"ef": i}, measure.Pass(), verdict, core=[[us * 1e-6] * 4]))
+    return points
+
+
+def test_contenders_are_the_fastest_at_each_floor_and_the_file_keeps_them_and_the_front(
+    plan: workload.FilteredWorkload,
+) -> None:
+    floors = replace(plan.search, recall_floors=(0.9, 0.99))
+    points = made_points((0.5, 10), (0.91, 20), (0.92, 21), (0.93, 22), (0.94, 23), (0.995, 50), (0.993, 60), (0.4, 70))
+    chosen = measure._contenders(points, floors)
+    assert [each.effort["ef"] for each in chosen] == [1, 2, 3, 5, 6]
+    refused = points[1]
+    refused.first.refused = 1
+    assert refused not in measure._contenders(points[:3], floors)
+    for each in chosen:
+        each.core.append(each.core[0])
+    assert [each.effort["ef"] for each in measure._telling(points)] == [0, 1, 2, 3, 4, 5, 6]
+    assert measure._telling(made_points((0.5, 10), (0.4, 20)))[0].effort == {"ef": 0}
+    assert measure._is_hopeless(points[6], points, replace(floors, enough=0.994)) is False
+    assert measure._is_hopeless(*made_points((0.9, 101)), made_points((1.0, 50)), floors)
+
+
+def test_setting_measured_once_is_not_the_best_beside_those_repeated() -> None:
+    once, often = point(0.96, 50), point(0.96, 100)
+    often["core"]["qps"] = [9_000.0, 10_000.0, 11_000.0]
+    assert summary.fastest([once, often], 0.95, "core") is often
+
+
 def test_filtered_workloads_name_known_cells_peers_and_indexes() -> None:
     from bench.adapters.base import GraphParams
     from bench.filtered.adapters.vdb_plans import index_spec
