@@ -26,7 +26,7 @@ from bench.fanns import fetch, load
 from bench.fanns.make import Maker
 from bench.fanns.sources import MOST_ROWS, Source
 from bench.resident import Held, resident_bytes
-from bench.workload import tomllib
+from bench.workload import toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(_: argparse.Namespace) -> dict[str, Any]:
-    registry = tomllib.loads((datasets.ROOT / "data" / "registry.toml").read_text(encoding="utf-8"))
+    registry = toml(datasets.ROOT / "data" / "registry.toml")
     return {name: entry["title"] for name, entry in registry.items()}
 
 

@@ -9,7 +9,7 @@ import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -177,7 +177,7 @@ def _frozen(matrix: FloatMatrix) -> FloatMatrix:
     return matrix
 
 
-def _sklearn_datasets():
+def _sklearn_datasets() -> Any:
     try:
         import sklearn.datasets
     except ImportError as error:

@@ -130,7 +130,7 @@ def _propose(
 
 
 def _float32_scores(block: FloatMatrix, queries: FloatMatrix, metric: Metric) -> npt.NDArray[np.float32]:
-    scores = -(queries @ block.T)
+    scores: FloatMatrix = -(queries @ block.T)
     if metric == "l2":
         scores *= 2
         scores += np.einsum("ij,ij->i", block, block)

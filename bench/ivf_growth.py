@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def built(text: str, vectors: datasets.FloatMatrix, *, grown: bool) -> _core.Ivf:
     """An index of all rows: at once, or of two thirds and the others inserted."""
-    ivf = index_spec(text, GraphParams("ip")).make(vectors.shape[1], "ip")
+    ivf: _core.Ivf = index_spec(text, GraphParams("ip")).make(vectors.shape[1], "ip")
     n = len(vectors)
     for end in (*range(2 * n // 3, n, BATCH), n) if grown else (n,):
         ivf.extend(_core.VectorView(vectors[:end], "ip"))

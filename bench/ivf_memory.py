@@ -7,7 +7,8 @@ another, each held to the limit as bench/resident.py describes. The size and wid
 
     python bench/ivf_memory.py --data grown_lifted --rows 2735264 --type BFLOAT16 --limit-mb 20000 --folder DIR
 
-Where the disk is too small fewer rows are written, and the result says how many. The kernel can hold processes too:
+Where the disk is too small fewer rows are written, and the result says how many; `--out` keeps it for bench/report.py.
+The kernel can hold processes too:
 
     systemd-run --user --scope -p MemoryMax=1500M -p MemorySwapMax=0 python bench/ivf_memory.py --rows 3000000 ...
 """
@@ -29,10 +30,11 @@ if not __package__:
 import numpy as np
 
 import vdb
-from bench import grown
+from bench import grown, machine, result_file
 from bench.datasets import unit_rows
 from bench.fanns.sources import Source
 from bench.filtered.adapters.vdb_plans import LISTS
+from bench.report import markdown
 from bench.resident import Held, resident_bytes
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 COMMIT_BYTES = 96 << 20  # of float32
 SPARED_BYTES = 1 << 30  # of the disk, for the index and whatever else needs room
-QUERIES, K = 100, 10
+QUERIES, WARM, K = 100, 10, 10
 DIM, NOISE_CENTRES = 384, 200
 MEMORY = "512MB"  # a quarter of it is DuckDB's
 
@@ -57,16 +59,49 @@ def main() -> int:
     parser.add_argument("--nlist", type=int, default=0, help="0: by the rows")
     parser.add_argument("--data", choices=("grown", "grown_lifted", "noise"), default="grown")
     parser.add_argument("--type", choices=("FLOAT", "FLOAT16", "BFLOAT16"), default="FLOAT", help="of the vectors")
+    parser.add_argument("--out", type=Path, help="a result file, such as bench/results/large.json")
     parser.add_argument("--step", choices=("build", "search"), help="what a child does")
     options = parser.parse_args()
     if options.step is not None:
         print(json.dumps(step(options)))
         return 0
     rows, seconds = write(options)
-    found = {name: child(name) for name in ("build", "search")}
-    head = {"data": options.data, "type": options.type, "rows": rows, "write_s": seconds, "limit_mb": options.limit_mb}
-    print(json.dumps(head | found, indent=1))
+    result = described(options, rows) | {"write_s": seconds} | {name: child(name) for name in ("build", "search")}
+    print(json.dumps(result, indent=1))
+    if options.out is not None:
+        result_file.save(options.out, result)
     return 0
+
+
+def described(options: argparse.Namespace, rows: int) -> dict[str, Any]:
+    """What is measured and on what, as every result says it; `rows` are those that were written."""
+    index = {"index": options.index, "nlist": options.nlist, "type": options.type, "limit_mb": options.limit_mb}
+    data = {"name": options.data, "rows": rows, "queries": QUERIES}
+    name = options.out.stem if options.out is not None else "large"
+    plan = {"kind": "large", "name": name, "data": data, "index": index, "search": {"k": K, "repetitions": 1}}
+    return {"workload": plan, "machine": machine.describe()}
+
+
+def text(result: dict[str, Any]) -> str:
+    """The table of a result."""
+    plan, build, search = result["workload"], result["build"], result["search"]
+    figures = {
+        "rows": f"{plan['data']['rows']:,}",
+        "write s": f"{result['write_s']:.0f}",
+        "build s": f"{build['seconds']:.0f}",
+        "peak at build MB": f"{build['resident_at_most_mb']:,}",
+        "bytes a row": f"{build['bytes_a_row']:.0f}",
+        "lists": f"{build['lists']:,}",
+        "recall": f"{search['recall']:.4f}",
+        "queries a second": f"{search['qps']:.0f}",
+        "p50 us": f"{search['p50_us']:.0f}",
+        "p99 us": f"{search['p99_us']:.0f}",
+        "peak at query MB": f"{search['resident_at_most_mb']:,}",
+    }
+    title = (
+        f"{plan['name']}: {plan['data']['name']} vectors on disk, processes held to {plan['index']['limit_mb']:,} MB"
+    )
+    return "\n".join([title, "", *markdown([list(figures), list(figures.values())])])
 
 
 def child(name: str) -> dict[str, Any]:
@@ -144,13 +179,20 @@ def build(table: vdb.Table, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def search(table: vdb.Table, options: argparse.Namespace) -> dict[str, Any]:
-    """Recall of queries one by one, beside the scan of all rows at once."""
+    """Recall and times of queries one by one, beside the scan of all rows at once."""
     noise = options.data == "noise"
     queries = next(noise_parts(QUERIES)) if noise else Source.of(options.data, options.rows).queries(QUERIES)
-    hits = [table.search(query, K, strategy="ivf", recall=0.95) for query in queries]
+    hits: list[vdb.Hits] = []
+    ends: list[float] = []
+    for query in np.concatenate([queries[:WARM], queries]):
+        hits.append(table.search(query, K, strategy="ivf", recall=0.95))
+        ends.append(time.perf_counter())
+    hits, taken = hits[WARM:], np.diff(ends[WARM - 1 :])
     truth = table.search(queries, K, strategy="scan")
     recall = np.mean([np.isin(true, hit.ids).mean() for true, hit in zip(truth.ids, hits, strict=True)])
-    return {"recall": round(float(recall), 4), "explained": hits[0].explain().splitlines()[3].strip()}
+    times = {f"p{share}_us": round(float(np.percentile(taken, share)) * 1e6, 1) for share in (50, 95, 99)}
+    speed = {"recall": round(float(recall), 4), "qps": round(len(taken) / float(taken.sum()), 1)}
+    return speed | times | {"explained": hits[0].explain().splitlines()[3].strip()}
 
 
 if __name__ == "__main__":

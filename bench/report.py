@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,26 +24,22 @@ from bench.metrics import Spread, SweepPoint, qps_at_recall
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+TEXTS = {
+    "filtered": "bench.filtered.tables",
+    "solo": "bench.solo",
+    "scaling": "bench.scale",
+    "large": "bench.ivf_memory",
+}
 WAYS = {"single_qps": ("recall", "one query per call"), "batch_qps": ("batch_recall", "all queries in one call")}
 
 
 def text(result: dict[str, Any]) -> str:
     """Every table of a result, with the machine and the peers that were skipped."""
     kind = result["workload"].get("kind")
-    if kind == "filtered":
-        from bench.filtered import tables  # which, like the others, takes `markdown` from here
-
-        return tables.text(result)
-    if kind == "solo":
-        from bench import solo
-
-        return solo.text(result)
-    if kind == "scaling":
-        from bench import scale
-
-        return scale.text(result)
+    if kind in TEXTS:  # they take `markdown` from here
+        return str(import_module(TEXTS[kind]).text(result))
     plan, machine = result["workload"], result["machine"]
-    lines = [*heading(plan, machine), "", *build_table(result)]
+    lines = [*heading(plan, machine), "", "Build and memory", "", *build_table(result)]
     for way, (_, title) in WAYS.items():
         lines += ["", f"QPS at recall, {title}; x = ratio to {plan['reference']} in the same repetition", ""]
         lines += speed_table(result, way)
@@ -116,21 +113,13 @@ def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def write_page(results: dict[Path, dict[str, Any]]) -> list[Path]:
     """Draw results by their files: the PNG files beside each, and the HTML page beside the first. What was written."""
-    from bench.filtered.plots import PLOTS, png
     from bench.web import figures, page, pictures
 
     written = []
     for path, result in results.items():
-        drawn = {}
-        if result["workload"].get("kind") == "filtered":
-            drawn = {name: png(plot(result)) for name, plot in PLOTS.items()}
-            choices = figures.choices(result)
-            drawn |= {"choices": pictures.png([choices])} if choices else {}
-        elif plots := figures.of(result):
-            drawn = {"plots": pictures.png(plots)}
-        for name, image in drawn.items():
+        for name, plots in figures.sheets(result).items():
             written.append(path.with_name(f"{path.stem}_{name}.png"))
-            written[-1].write_bytes(image)
+            written[-1].write_bytes(pictures.png(plots))
     written.append(next(iter(results)).with_suffix(".html"))
     written[-1].write_text(page.page(list(results.values())), encoding="utf-8")
     return written

@@ -23,7 +23,7 @@ if not __package__:
 import numpy as np
 from tqdm import tqdm
 
-from bench import adapters, datasets, ground_truth, machine, metrics, report, workload
+from bench import adapters, datasets, ground_truth, machine, metrics, report, result_file, workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.fresh:
                 partial.unlink(missing_ok=True)
             result = run(plan, names, partial)
-            out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            result_file.save(out, result)
             partial.unlink(missing_ok=True)
     except (ValueError, datasets.MissingDataset) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
@@ -113,7 +113,7 @@ def run(plan: workload.Workload, names: Sequence[str], partial: Path) -> dict[st
             results[name] = build(peer, data.vectors, plan.build_threads)
             results[name].sweep = begun.get(name) or [EffortResult(effort) for effort in plan.search.efforts]
         for _ in sweep(peers, results, Questions(data.queries, truth, plan.search)):
-            save(partial, kept | {"peers": {name: asdict(result) for name, result in results.items()}})
+            result_file.save(partial, kept | {"peers": {name: asdict(result) for name, result in results.items()}})
     finally:
         for name in results:
             peers[name].close()
@@ -129,14 +129,6 @@ def sweeps_of(partial: Path, plan: dict[str, Any], names: list[str]) -> dict[str
         return {}
     log(f"going on with {partial}; --fresh begins anew")
     return {name: [EffortResult(**point) for point in peer["sweep"]] for name, peer in found["peers"].items()}
-
-
-def save(path: Path, content: dict[str, Any]) -> None:
-    """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_suffix(".new")
-    written.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    written.replace(path)
 
 
 def build(peer: Adapter, vectors: FloatMatrix, threads: int) -> PeerResult:

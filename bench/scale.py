@@ -22,7 +22,7 @@ if not __package__:
 
 import numpy as np
 
-from bench import datasets, solo, workload
+from bench import datasets, result_file, solo, workload
 from bench.filtered import summary
 from bench.report import markdown
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     result = gathered(plan.name, options.results)
     out = options.results / f"{plan.name}.json"
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    result_file.save(out, result)
     print(text(result))
     print(f"\nwritten to {out}")
     return 0
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def sizes_of(path: Path) -> list[int]:
     """The sizes a workload names; ValueError where it names none."""
-    sizes = workload.tomllib.loads(path.read_text(encoding="utf-8")).get("sizes")
+    sizes = workload.toml(path).get("sizes")
     if not isinstance(sizes, list) or not all(isinstance(size, int) and size > 0 for size in sizes):
         raise ValueError(f"{path} has sizes {sizes!r}; expected a list of rows; compare bench/workloads/scaling.toml")
     return sizes

@@ -11,13 +11,14 @@ in every cell, and repeats it. The file is written after every peer, and a run t
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import pickle
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from bench import datasets, machine, workload
+from bench import datasets, machine, result_file, workload
 from bench.adapters import MissingPeer
 from bench.filtered import adapters, greedy, summary
 from bench.filtered.adapters.base import Setup
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("workload", help="a filtered one: a TOML file, or its name below bench/workloads")
     parser.add_argument("--only", help="comma-separated peers; default: those of the workload")
     parser.add_argument("--floor", type=float, default=summary.FLOOR, help="of recall")
+    parser.add_argument("--queries", type=int, help="fewer than the workload's: memory does not depend on them")
     parser.add_argument("--out", type=Path, help="result file; default: bench/results/<workload>_solo.json")
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--task", type=Path, help="what a child does")
@@ -64,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = workload.read(workload.find(options.workload))
         if not isinstance(plan, workload.FilteredWorkload):
             raise ValueError(f"{plan.name} is no filtered workload; expected one with kind = 'filtered'")
+        if options.queries:
+            plan = replace(plan, data=replace(plan.data, queries=options.queries))
         names = options.only.split(",") if options.only else list(plan.peers)
         out = options.out or RESULTS / f"{plan.name}_solo.json"
         result = run(plan, names, SoloFile(out, plan, options.floor, fresh=options.fresh))
@@ -90,10 +94,7 @@ class SoloFile:
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial.json")
-        partial.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(self.path)
+        self.content = result_file.save(self.path, self.content)
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,7 @@ def child(task: Task) -> dict[str, Any]:
     sizes["built_bytes"] = machine.resident_bytes()
     reset_peak()
     try:
+        gc.freeze()  # each pass collects before it begins: not what the libraries made
         with threadpool_limits(1, "blas"):
             cells = {each.cell: in_cell(peer, each, task, finder) for each in task.questions}
     finally:

@@ -91,8 +91,7 @@ def read(path: Path) -> Workload | FilteredWorkload:
     """Read a workload file; ValueError names the file and the key that is missing or unknown."""
     alike = "hnsw_100k"
     try:
-        with path.open("rb") as file:
-            raw = tomllib.load(file)
+        raw = toml(path)
         if raw.get("kind") == "filtered":
             alike = "filtered_384"
             return _filtered(raw)
@@ -101,6 +100,11 @@ def read(path: Path) -> Workload | FilteredWorkload:
         raise ValueError(f"{path}: the key {error} is missing; compare bench/workloads/{alike}.toml") from error
     except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says; TOMLDecodeError, a ValueError, where it is none."""
+    return dict(tomllib.loads(path.read_text(encoding="utf-8")))
 
 
 def _unfiltered(raw: dict[str, Any]) -> Workload:

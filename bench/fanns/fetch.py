@@ -57,8 +57,8 @@ def is_whole(path: Path, listed: Any) -> bool:
     if not path.is_file() or path.stat().st_size != listed.size:
         return False
     if listed.lfs is not None:
-        return _digest(path, hashlib.sha256()) == listed.lfs["sha256"]
-    return _digest(path, hashlib.sha1(f"blob {listed.size}\0".encode(), usedforsecurity=False)) == listed.blob_id
+        return _digest(path, hashlib.sha256()) == str(listed.lfs["sha256"])
+    return _digest(path, hashlib.sha1(f"blob {listed.size}\0".encode(), usedforsecurity=False)) == str(listed.blob_id)
 
 
 def _digest(path: Path, digest: Any) -> str:

@@ -1,14 +1,16 @@
 """Run a filtered workload: build the peers, then every cell, the peers taking turns at every setting.
 
-The first repetition sweeps every method from its fastest setting on until its recall is enough. The others repeat the
-contenders, the methods in turn: of each method the few settings that reached a recall floor fastest. One pass on a
-noisy machine picks lucky settings, so the best of a method is the best of its contenders by all repetitions. A peer
-that is handed the row set is asked from the text of the predicate as well, at its best setting for a recall of .95.
-Only so many peers as the plan says are in memory at a time.
+The first repetition sweeps every method from its fastest setting on until its recall is enough, or until it is far
+slower than one that finds enough; the others repeat the settings that might be the best at a recall floor. One pass on
+a noisy machine picks lucky settings, so the best of a method is the best of those by all repetitions. A peer that is
+handed the row set is asked from the text of the predicate as well, at its best setting for one floor. Only so many
+peers as the plan says are in memory at a time.
 """
 
 from __future__ import annotations
 
+import gc
+import math
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,9 +39,10 @@ if TYPE_CHECKING:
     from bench.filtered.questions import FilteredData, Questions
     from bench.workload import FilteredPlan, FilteredWorkload
 
-CONTENDERS = 3  # of each method and recall floor that are repeated
+BEATEN = 0.7  # of the speed of the best at a floor: a slower setting is not repeated
+REPEATED = 3  # settings a floor
 TEXT_REPETITIONS = 3  # at most, of a peer that does not read the text itself
-HOPELESS = 2.0  # times as long as a setting that finds enough: the rest of its sweep, slower still, is left out
+FAR_BEHIND = 0.4  # of the speed of a setting that finds enough: a sweep that is as slow ends
 
 
 def run(plan: FilteredWorkload, names: Sequence[str], out: Path, *, fresh: bool = False) -> dict[str, Any]:
@@ -77,12 +80,14 @@ class Group:
         try:
             for name in names:
                 self._build(name, data)
+            gc.freeze()  # what the libraries made stays: each pass collects before it begins, in a moment
             for cell in self.plan.search.cells:
                 waiting = [name for name in self.peers if cell in self.kept.missing(name, self.plan.search.cells)]
                 if waiting:
                     self.bar.set_postfix_str(cell)
                     self._measure(cell, waiting)
         finally:
+            gc.unfreeze()
             for peer in self.peers.values():
                 peer.close()
             self.peers.clear()
@@ -145,16 +150,11 @@ class Point:
         """Of a question in the first repetition, on average."""
         return float(np.mean((self.core or self.whole)[0]))
 
-    @property
-    def passes(self) -> int:
-        """How often it was measured with the filters at hand."""
-        return len(self.core or self.whole)
-
     def shown(self) -> dict[str, Any]:
         """The point as the result file has it."""
         return {
             "effort": self.effort,
-            "recall": round(self.verdict.recall, 5),
+            "recall": self.verdict.recall,
             "asked": len(self.first.answers),
             "refused": self.first.refused,
             "short": self.verdict.short,
@@ -166,15 +166,10 @@ class Point:
         }
 
 
-def rounded(number: float) -> float:
-    """To four digits: a file tells no more than was measured."""
-    return float(f"{number:.4g}")
-
-
 def stages_us(result: Pass) -> dict[str, float]:
     """The usual time of each stage in one pass."""
     names = result.stages[0] if result.stages else ()
-    return {name: rounded(np.median([stages[name] for stages in result.stages]) * 1e6) for name in names}
+    return {name: float(np.median([stages[name] for stages in result.stages])) * 1e6 for name in names}
 
 
 def timing(repetitions: list[list[float]]) -> dict[str, Any] | None:
@@ -184,11 +179,11 @@ def timing(repetitions: list[list[float]]) -> dict[str, Any] | None:
     common = min(map(len, repetitions))  # where a cap cut some of them
     each = np.median([times[:common] for times in repetitions], axis=0) * 1e6
     return {
-        "qps": [rounded(len(times) / sum(times)) for times in repetitions],
-        "median_us": rounded(np.median(each)),
-        "p95_us": rounded(np.percentile(each, 95)),
-        "p99_us": rounded(np.percentile(each, 99)),
-        "max_us": rounded(each.max()),
+        "qps": [len(times) / sum(times) for times in repetitions],
+        "median_us": float(np.median(each)),
+        "p95_us": float(np.percentile(each, 95)),
+        "p99_us": float(np.percentile(each, 99)),
+        "max_us": float(each.max()),
     }
 
 
@@ -210,16 +205,17 @@ def measure(
     """Every method of every peer in one cell, by peer and method."""
     methods = [method for peer in peers for method in _methods(peer, questions)]
     for method in methods:
-        _guarded(method, partial(_sweep, method, questions, plan))
+        rivals = [each for each in methods if each.peer is method.peer]
+        _guarded(method, partial(_sweep, method, rivals, questions, plan))
     for repetition in range(1, plan.repetitions):
-        for method, point in _turns(methods, repetition, plan):
+        for method, point in _turns(methods, repetition, plan.recall_floors):
             _guarded(method, partial(_repeat, method, point, questions, plan))
     for method in methods:
         if method.peer.knows_rows and plan.from_text:
             _guarded(method, partial(_from_text, method, questions, plan, finder))
     results: dict[str, dict[str, Any]] = {peer.name: {} for peer in peers}
     for method in methods:
-        points = [] if method.skipped else [point.shown() for point in _telling(method.points)]
+        points = [] if method.skipped else [point.shown() for point in method.points]
         results[method.peer.name][method.name] = {"points": points, "skipped": method.skipped}
     return results
 
@@ -245,7 +241,9 @@ def _guarded(method: Method, step: Callable[[], None]) -> None:
         method.skipped = f"failed: {type(error).__name__}: {error}"
 
 
-def _sweep(method: Method, questions: Questions, plan: FilteredPlan) -> None:
+def _sweep(method: Method, rivals: list[Method], questions: Questions, plan: FilteredPlan) -> None:
+    """Try the settings of a method; those of its peer's other `rivals` say what is too slow to go on with."""
+    found_enough = [p.seconds for each in rivals for p in each.points if p.verdict.recall >= plan.enough]
     for sweep in method.sweeps:
         for effort in sweep:
             result = _asked(method, effort, questions, plan)
@@ -255,13 +253,11 @@ def _sweep(method: Method, questions: Questions, plan: FilteredPlan) -> None:
             point = Point(effort, result, judge(result.answers, questions, plan.k))
             point.take(result, knows_rows=method.peer.knows_rows)
             method.points.append(point)
-            if result.cut or point.verdict.recall >= plan.enough or _is_hopeless(point, method.points, plan):
+            if point.verdict.recall >= plan.enough:
+                found_enough.append(point.seconds)
                 break
-
-
-def _is_hopeless(point: Point, points: list[Point], plan: FilteredPlan) -> bool:
-    enough = [other.seconds for other in points if other.verdict.recall >= plan.enough]
-    return bool(enough) and point.seconds > HOPELESS * min(enough)
+            if result.cut or FAR_BEHIND * point.seconds > min(found_enough, default=math.inf):
+                break
 
 
 def _repeat(method: Method, point: Point, questions: Questions, plan: FilteredPlan) -> None:
@@ -273,34 +269,24 @@ def _asked(method: Method, effort: Effort, questions: Questions, plan: FilteredP
     return ask(method.peer, questions, method.bound, plan)
 
 
-def _turns(methods: list[Method], repetition: int, plan: FilteredPlan) -> Iterator[tuple[Method, Point]]:
+def _turns(methods: list[Method], repetition: int, floors: Sequence[float]) -> Iterator[tuple[Method, Point]]:
     """The settings worth repeating, the methods in turn, another one first in each repetition."""
     start = repetition % max(len(methods), 1)
-    turned = methods[start:] + methods[:start]
-    lines = [[(method, point) for point in _contenders(method.points, plan)] for method in turned]
+    lines = [
+        [(method, point) for point in _worthy(method.points, floors)] for method in methods[start:] + methods[:start]
+    ]
     for turn in zip_longest(*lines):
         yield from (pair for pair in turn if pair is not None)
 
 
-def _contenders(points: list[Point], plan: FilteredPlan) -> list[Point]:
-    """The points with the fastest first pass at each floor, in the order of the sweep."""
-    chosen: set[int] = set()
-    for floor in plan.recall_floors:
-        reaching = [at for at, point in enumerate(points) if point.verdict.recall >= floor and not point.first.refused]
-        chosen.update(sorted(reaching, key=lambda at: points[at].seconds)[:CONTENDERS])
-    return [points[at] for at in sorted(chosen)]
-
-
-def _telling(points: list[Point]) -> list[Point]:
-    """What a file needs of a sweep: what was repeated, the defaults, and what nothing beats in recall and speed."""
-    front: set[int] = set()
-    reached = -1.0
-    for at, point in sorted(enumerate(points), key=lambda each: (each[1].seconds, -each[1].verdict.recall)):
-        if point.verdict.recall > reached:
-            reached = point.verdict.recall
-            front.add(at)
-    most = max((point.passes for point in points), default=0)
-    return [p for at, p in enumerate(points) if at in front or not p.effort or p.passes == most > 1]
+def _worthy(points: list[Point], floors: Sequence[float]) -> list[Point]:
+    """The fastest settings that reach each floor, and the next ones where they are nearly as fast."""
+    chosen: dict[int, Point] = {}
+    for floor in floors:
+        reaching = [point for point in points if point.verdict.recall >= floor and not point.first.refused]
+        first = sorted(reaching, key=lambda point: point.seconds)[:REPEATED]
+        chosen |= {id(point): point for point in first if BEATEN * point.seconds <= first[0].seconds}
+    return list(chosen.values())
 
 
 def _from_text(method: Method, questions: Questions, plan: FilteredPlan, finder: RowFinder) -> None:

@@ -6,12 +6,16 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bench import machine
+from bench import machine, result_file
+from bench.filtered import summary
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from bench.workload import FilteredWorkload
+
+PARTS: tuple[summary.Part, ...] = ("core", "text")
 
 
 class ResultFile:
@@ -37,31 +41,43 @@ class ResultFile:
         return [cell for cell in cells if peer not in known.get(cell, {}).get("peers", {})]
 
     def add(self, cell: str, about: dict[str, Any], peer: str, measured: dict[str, Any]) -> None:
-        """Keep what a peer did in a cell."""
+        """Keep what tables and plots show of what a peer did in a cell."""
         kept = self.content["cells"].setdefault(cell, about | {"peers": {}})
-        kept["peers"][peer] = measured
+        floors = self.content["workload"]["search"]["recall_floors"]
+        kept["peers"][peer] = {
+            name: found | {"points": needed(name, found["points"], floors)} for name, found in measured.items()
+        }
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial.json")
-        partial.write_text(_written(self.content) + "\n", encoding="utf-8")
-        partial.replace(self.path)
+        self.content = result_file.save(self.path, self.content)
 
 
-def _written(value: Any, depth: int = 0) -> str:
-    """JSON with a line for each setting of a method, so that two files can be compared."""
-    if not isinstance(value, dict | list) or not value or _is_flat(value):
-        return json.dumps(value, separators=(", ", ":"))
-    inner = " " * (depth + 1)
-    if isinstance(value, list):
-        lines = [inner + _written(each, depth + 1) for each in value]
-        return "[\n" + ",\n".join(lines) + f"\n{' ' * depth}]"
-    lines = [f"{inner}{json.dumps(key)}: {_written(each, depth + 1)}" for key, each in value.items()]
-    return "{\n" + ",\n".join(lines) + f"\n{' ' * depth}}}"
+def needed(method: str, points: list[dict[str, Any]], floors: Iterable[float]) -> list[dict[str, Any]]:
+    """The points of a method that tables and plots show: whole where it is at its best for a floor, else its speed.
+
+    Those are the best at the floors, the ones that nothing beats, the one of the most recall, those at the defaults,
+    and all that refused a question or gave a wrong answer.
+    """
+    best = {id(summary.fastest(points, floor, part)) for floor in {*floors, summary.FLOOR} for part in PARTS}
+    best |= {id(point) for point in points if not point["effort"]}
+    kept = []
+    for point in points:
+        own = _speed(point)
+        is_beaten = any(p["recall"] >= point["recall"] and _speed(p) > own for p in points)
+        is_wrong = any(point[what] for what in ("refused", "short", "outside"))
+        if id(point) in best:
+            kept.append(point if method == summary.AUTO else _without(point, "stages_us"))
+        elif is_wrong or not is_beaten or point is max(points, key=lambda p: p["recall"]):
+            part: summary.Part = "core" if point["core"] else "text"
+            speeds = {"core": None, "text": None} | {part: {"qps": [summary.speed(point, part)]}}
+            kept.append(_without(point, "stages_us", "done") | speeds)
+    return kept
 
 
-def _is_flat(value: dict[str, Any] | list[Any]) -> bool:
-    """Whether a value is a setting, or holds nothing that holds more."""
-    each = value.values() if isinstance(value, dict) else value
-    return (isinstance(value, dict) and "effort" in value) or not any(isinstance(one, dict | list) for one in each)
+def _without(point: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in point.items() if name not in names}
+
+
+def _speed(point: dict[str, Any]) -> float:
+    return summary.speed(point, "core") or summary.speed(point, "text")

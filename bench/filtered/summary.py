@@ -158,7 +158,7 @@ class Latency:
         """Whether the worst query took at most what the scan bounds it to, or twice the usual."""
         core = self.point["core"]
         by_scan = self.scan_max_us is not None and core["max_us"] <= WORST_SCAN * self.scan_max_us
-        return by_scan or core["max_us"] < WORST_MEDIAN * core["median_us"]
+        return bool(by_scan or core["max_us"] < WORST_MEDIAN * core["median_us"])
 
 
 def latencies(result: dict[str, Any], floor: float = FLOOR) -> list[Latency]:
@@ -171,3 +171,27 @@ def latencies(result: dict[str, Any], floor: float = FLOOR) -> list[Latency]:
         if chosen and chosen.point["text"]:
             found.append(Latency(cell, chosen.point, scan.point["core"]["max_us"] if scan else None))
     return found
+
+
+def verdict(result: dict[str, Any]) -> list[str]:
+    """Whether a method is best everywhere: in how many cells vdb's planner is first, and how far behind elsewhere."""
+    compared = comparisons(result)
+    others = {c.peer.method for c in compared if c.peer} | {c.peer_text.method for c in compared if c.peer_text}
+    lines = [f"Without vdb, {len(others)} methods are first somewhere: {', '.join(sorted(others))}."] if others else []
+    rivals = {
+        "row set known, beside the peers": [(c.cell, c.auto, c.peer) for c in compared],
+        "from the text, beside the peers": [(c.cell, c.auto_text, c.peer_text) for c in compared],
+        "beside its own best forced plan": [(c.cell, c.auto, c.forced) for c in compared],
+    }
+    for words, found in rivals.items():
+        met = sorted((ratio(own, rival) or 0, cell, rival.method) for cell, own, rival in found if rival)
+        if met:
+            behind = [f"{name} in {cell} by {1 / x:.2f}" for x, cell, name in met if 0 < x < 1]
+            behind += [f"{name} in {cell}, where it does not find that much" for x, cell, name in met if not x]
+            mean = geometric_mean(x or None for x, _, _ in met)
+            lines.append(
+                f"The planner is first in {len(met) - len(behind)} of {len(met)} cells at recall {FLOOR}, {words}"
+                f"{f' (geometric mean of the ratios {mean:.2f})' if mean else ''}"
+                f"{'; behind ' + ', '.join(behind) if behind else ''}."
+            )
+    return lines

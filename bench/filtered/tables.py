@@ -19,6 +19,10 @@ Table = list[list[str]]
 
 def sections(result: dict[str, Any]) -> Iterator[tuple[str, Table]]:
     """Every table of a result with its title; the first row of a table is its heading."""
+    yield (
+        f"At recall {FLOOR}: queries a second with the row set known, and from the text of the predicate",
+        overview(result),
+    )
     yield "Build and memory", builds(result)
     parts = index_parts(result)
     if len(parts) > 1:
@@ -35,14 +39,14 @@ def sections(result: dict[str, Any]) -> Iterator[tuple[str, Table]]:
         yield f"Queries a second at recall {floor:.2f}, vdb's plans, row set known", speeds(result, own, floor, "core")
         yield f"Queries a second at recall {floor:.2f}, peers, row set known", speeds(result, others, floor, "core")
         if floor == FLOOR and result["workload"]["search"]["from_text"]:
-            title = f"Queries a second at recall {floor:.2f}, from the text of the predicate on"
-            yield title, speeds(result, [AUTO, *others], floor, "text")
+            words = f"Queries a second at recall {floor:.2f}, from the text of the predicate on"
+            yield words, speeds(result, [AUTO, *others], floor, "text")
     yield "What vdb chose by itself at its defaults", choices(result)
 
 
 def text(result: dict[str, Any]) -> str:
-    """Every table, with the machine, what was skipped and why."""
-    lines = heading(result)
+    """Whether a method is the best everywhere, and every table, with the machine, what was skipped and why."""
+    lines = [*heading(result), "", *summary.verdict(result)]
     for title, table in sections(result):
         lines += ["", title, "", *markdown(table)]
     return "\n".join([*lines, "", *skipped(result)])
@@ -72,6 +76,22 @@ def skipped(result: dict[str, Any]) -> list[str]:
                 if kept["skipped"]:
                     reasons.setdefault((name, kept["skipped"]), []).append(cell)
     return lines + [f"{name} in {', '.join(cells)}: {reason}" for (name, reason), cells in reasons.items()]
+
+
+def overview(result: dict[str, Any]) -> Table:
+    """Each peer at its best setting, of vdb the planner's: in each cell with the row set known / from the text."""
+    shown = summary.cells(result)
+    rows = [["peer", "build s", "own MB", *shown]]
+    for name, peer in result["builds"].items():
+        row = [name, f"{peer['build_s']:.1f}", f"{peer['memory_bytes'] / 1e6:.0f}"]
+        for cell in shown:
+            kept = result["cells"][cell]["peers"].get(name, {})
+            found = {
+                method: each["points"] for method, each in kept.items() if method == AUTO or not summary.is_own(method)
+            }
+            row.append(" / ".join(_qps(summary.best(found, list(found), FLOOR, part)) for part in ("core", "text")))
+        rows.append(row)
+    return rows
 
 
 def builds(result: dict[str, Any]) -> Table:
@@ -177,6 +197,11 @@ def plans(point: dict[str, Any]) -> str:
 def title(cell: str) -> str:
     """A cell in words."""
     return CELLS[cell].title if cell in CELLS else cell
+
+
+def share(result: dict[str, Any], cell: str) -> str:
+    """How many of the rows pass in a cell, in per cent."""
+    return f"{100 * result['cells'][cell]['share']:.3g} %"
 
 
 def setting(point: dict[str, Any]) -> str:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     Rows = npt.NDArray[np.uint8]
 
+testing: Any = vars(_core)["testing"]  # which the stub leaves out
+
 MEMORY_BYTES = 256 << 20
 CACHE_BYTES = 256 << 10
 PQ4_BLOCK = 32
@@ -78,7 +80,7 @@ def rows_of(case: Case, dim: int, size: int, rng: np.random.Generator) -> Rows:
     kind = {"float32": np.float32, "float16": np.float16, "bfloat16": np.float32}.get(case.kernel)
     if kind is None:
         return rng.integers(0, 256, (n, row_bytes), np.uint8)
-    some = rng.normal(size=(64, dim)).astype(kind)
+    some: npt.NDArray[Any] = rng.normal(size=(64, dim)).astype(kind)
     if case.kernel == "bfloat16":
         some = _core.to_bfloat16(some)
     return np.ascontiguousarray(np.resize(some.view(np.uint8), (n, row_bytes)))
@@ -123,8 +125,8 @@ def measure(case: Case, dim: int, isa: str, repetitions: int) -> list[str]:
     argument = case.argument(dim)
     reads, passes = [], []
     for _ in range(repetitions):  # in turns: bandwidth of a shared machine drifts
-        reads.append(rows.size / seconds(lambda: _core.testing.read_through(words), 1) / 1e9)
-        run = lambda: _core.testing.run_block(isa, case.kernel, case.operation, query, rows, argument)  # noqa: E731
+        reads.append(rows.size / seconds(lambda: testing.read_through(words), 1) / 1e9)
+        run = lambda: testing.run_block(isa, case.kernel, case.operation, query, rows, argument)  # noqa: E731
         passes.append(rows.size / seconds(run, 1) / 1e9)
     read, memory = float(np.median(reads)), float(np.median(passes))
     cached = np.ascontiguousarray(rows[: max(CACHE_BYTES // case.row_bytes(dim), 4)])
@@ -132,10 +134,10 @@ def measure(case: Case, dim: int, isa: str, repetitions: int) -> list[str]:
     speed, other = [], []
     address = foreign_kernel(case)
     for _ in range(repetitions):
-        run = lambda: _core.testing.run_block(isa, case.kernel, case.operation, query, cached, argument, turns)  # noqa: E731
+        run = lambda: testing.run_block(isa, case.kernel, case.operation, query, cached, argument, turns)  # noqa: E731
         speed.append(turns * cached.size / seconds(run, 1) / 1e9)
         if address is not None:
-            foreign = lambda: _core.testing.run_foreign(address, query, cached, dim, turns)  # noqa: E731
+            foreign = lambda: testing.run_foreign(address, query, cached, dim, turns)  # noqa: E731
             other.append(turns * cached.size / seconds(foreign, 1) / 1e9)
     name = case.kernel if case.kernel not in SIMSIMD else f"{case.kernel} {case.operation}"
     line = [name, str(dim), f"{memory:.1f}", f"{read:.1f}", f"{memory / read:.2f}", f"{np.median(speed):.1f}"]
@@ -149,10 +151,10 @@ def gather(repetitions: int) -> str:
     codes = rng.integers(0, 2**63, (GATHER_CODES, words), np.uint64)
     planes = rng.integers(0, 2**63, (4, words), np.uint64)
     slots = rng.permutation(GATHER_CODES).astype(np.uint32)
-    read = GATHER_CODES / seconds(lambda: _core.testing.gather_words(codes, slots), repetitions) / 1e6
+    read = GATHER_CODES / seconds(lambda: testing.gather_words(codes, slots), repetitions) / 1e6
     rates = {}
     for ahead in (4, 8, 16, 32):
-        spent = seconds(lambda ahead=ahead: _core.testing.gather_bits(planes, codes, slots, ahead), repetitions)  # type: ignore[misc]
+        spent = seconds(lambda ahead=ahead: testing.gather_bits(planes, codes, slots, ahead), repetitions)  # type: ignore[misc]
         rates[ahead] = GATHER_CODES / spent / 1e6
     each = ", ".join(f"{rate:.1f} ({ahead} ahead)" for ahead, rate in rates.items())
     return f"1-bit codes of {GATHER_DIM} dimensions gathered at random, million a second: {each}; only read: {read:.1f}"

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent.parent)
@@ -110,7 +110,7 @@ def into_chromadb(
     yield insert
 
 
-PEERS: dict[str, Callable[[Path, datasets.FloatMatrix], AbstractContextManager]] = {
+PEERS: dict[str, Callable[[Path, datasets.FloatMatrix], AbstractContextManager[Any]]] = {
     "vdb": into_vdb,
     "lancedb": into_lancedb,
     "chromadb": into_chromadb,

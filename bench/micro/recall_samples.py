@@ -18,7 +18,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from bench import datasets
 from vdb import _core
-from vdb.index.recall import KS, RecallCurve
+from vdb.index.effort import KS
+from vdb.index.recall import RecallCurve
 
 EFS = (8, 16, 32, 64, 128, 256, 512, 1024)
 RECALLS = (0.90, 0.95, 0.99)

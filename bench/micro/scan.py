@@ -73,6 +73,9 @@ def scans(data: datasets.Dataset, codes: _core.Codes, repetitions: int) -> None:
     """The three exact searches of the real set."""
     import faiss
 
+    from bench.filtered.adapters.faiss_flat import bitmap
+    from bench.filtered.questions import Allowed
+
     faiss.omp_set_num_threads(1)
     view = _core.VectorView(data.vectors, "ip")
     flat = faiss.IndexFlatIP(data.vectors.shape[1])
@@ -81,10 +84,7 @@ def scans(data: datasets.Dataset, codes: _core.Codes, repetitions: int) -> None:
     one, many = data.queries[:1], data.queries[:BATCH]
     allowed = np.sort(np.random.default_rng(0).permutation(n)[: int(SHARE * n)])
     rows = _core.RowSet.from_slots(allowed.astype(np.uint32), n)
-    marks = np.zeros(n, np.bool_)
-    marks[allowed] = True
-    selector = faiss.IDSelectorBitmap(np.packbits(marks, bitorder="little"))
-    chosen = faiss.SearchParameters(sel=selector)
+    chosen = faiss.SearchParameters(sel=bitmap(Allowed.of(allowed, n)))
     for title, queries, allows, parameters in (
         (f"top {K} of {n:,}, one query", one, None, None),
         (f"top {K} of {n:,}, {BATCH} queries", many, None, None),

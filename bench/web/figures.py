@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.filtered import summary
 from bench.filtered.summary import AUTO, FLOOR
-from bench.filtered.tables import setting, title
+from bench.filtered.tables import setting, share, title
 from bench.metrics import SweepPoint, pareto_front
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Plot = dict[str, Any]
 LEAST_RECALL = 0.7  # what finds less is not shown
+LEAST_SPAN = 10  # of the shares that pass, between the largest and the least: closer ones make no plot
+FEW_CELLS = 4  # so many get bars of their own
+SHARE = "share of the rows that pass"
+UNITS = {"recall": "recall", SHARE: "share", "seconds": "seconds", "bytes": "bytes"}  # of axes, as page.js knows them
 PARTS: dict[summary.Part, str] = {"core": "row set known", "text": "from the text of the predicate"}
 SIZES = {
     "build_s": ("Build", "seconds"),
@@ -33,29 +37,86 @@ def of(result: dict[str, Any]) -> list[Plot]:
     """Every plot of a result, whatever its kind."""
     kind = result["workload"].get("kind", "unfiltered")
     made: dict[str, Any] = {"filtered": filtered, "solo": solo, "scaling": scaling, "unfiltered": unfiltered}
+    made["large"] = lambda _: ()  # one table says it
     if kind not in made:
         raise ValueError(f"a result of kind {kind!r} cannot be drawn; expected one of {', '.join(made)}")
     return [plot for plot in made[kind](result) if plot is not None]
 
 
+def sheets(result: dict[str, Any]) -> dict[str, list[Plot]]:
+    """The plots that make one picture, by the end of its file's name."""
+    if result["workload"].get("kind") != "filtered":
+        return {"plots": found} if (found := of(result)) else {}
+    parts = {
+        "recall": fronts(result),
+        "speed": at_floor(result),
+        "selectivity": selectivity(result),
+        "choices": [choices(result)],
+    }
+    made = {name: [plot for plot in plots if plot is not None] for name, plots in parts.items()}
+    return {name: plots for name, plots in made.items() if plots}
+
+
 def filtered(result: dict[str, Any]) -> Iterator[Plot | None]:
     """Recall against speed in every cell, speed against selectivity, what the planner chose, build and memory."""
+    yield from fronts(result)
+    yield from at_floor(result)
+    yield from selectivity(result)
+    yield choices(result)
+    yield from _weights(result["builds"])
+
+
+def fronts(result: dict[str, Any]) -> Iterator[Plot | None]:
+    """Recall against speed in every cell, a line for each method."""
     for cell in summary.cells(result):
+        found = summary.methods(result, cell)
         yield _lines(
-            f"{title(cell)}: {result['cells'][cell]['share']:.2%} of the rows pass",
+            f"{title(cell)}; {share(result, cell)} of the rows pass",
             ("recall", "queries a second", "y"),
-            [_front(name, points) for name, points in summary.methods(result, cell).items()],
+            [_front(name, points, hidden=_hidden(name, found)) for name, points in found.items()],
             floor=FLOOR,
         )
+
+
+def at_floor(result: dict[str, Any]) -> Iterator[Plot | None]:
+    """Where there are few cells: the speed of each method at the floor, the fastest first; of vdb the planner's."""
+    cells = summary.cells(result)
+    for cell in cells if len(cells) <= FEW_CELLS else ():
+        found = summary.methods(result, cell)
+        for part, words in PARTS.items():
+            bests = [summary.best(found, [name], FLOOR, part) for name in found if name == AUTO or not _is_plan(name)]
+            speeds = sorted(((best.method, best.qps) for best in bests if best), key=lambda pair: -pair[1])
+            yield _bars(f"{title(cell)}: queries a second at recall {FLOOR}, {words}", "queries a second", speeds)
+
+
+def selectivity(result: dict[str, Any]) -> Iterator[Plot | None]:
+    """Speed at the floor against the share that passes: random filters joined by lines, the others as marks."""
+    shares = [result["cells"][cell]["share"] for cell in summary.cells(result)]
+    if max(shares, default=1) < LEAST_SPAN * min(shares, default=1):
+        return
+    names = summary.method_names(result)
     for part, words in PARTS.items():
         yield _lines(
-            f"Speed at recall {FLOOR} against selectivity, {words}",
-            ("share of the rows that pass", "queries a second", "xy"),
-            [_by_share(result, name, part) for name in summary.method_names(result)],
+            f"Speed at recall {FLOOR} against selectivity, {words}; random filters are joined by lines",
+            (SHARE, "queries a second", "xy"),
+            [each for name in names for each in _by_share(result, name, part, hidden=_hidden(name, names))],
+            wide=True,
         )
-    yield choices(result)
-    for measure, words in (("build_s", "Build, seconds"), ("memory_bytes", "Index and vectors, bytes")):
-        yield _bars(words, words, [(name, peer[measure]) for name, peer in result["builds"].items()])
+
+
+def _is_plan(name: str) -> bool:
+    """Whether a method is a plan of vdb that was forced."""
+    return summary.is_own(name) and name != AUTO
+
+
+def _hidden(name: str, names: Iterable[str]) -> bool:
+    """Forced plans wait for a click where there are peers to see."""
+    return _is_plan(name) and not all(map(summary.is_own, names))
+
+
+def _weights(peers: dict[str, dict[str, Any]]) -> Iterator[Plot | None]:
+    yield _bars("Build", "seconds", [(name, peer["build_s"]) for name, peer in peers.items()])
+    yield _bars(SIZES["index_bytes"][0], "bytes", [(name, peer["memory_bytes"]) for name, peer in peers.items()])
 
 
 def unfiltered(result: dict[str, Any]) -> Iterator[Plot | None]:
@@ -65,8 +126,7 @@ def unfiltered(result: dict[str, Any]) -> Iterator[Plot | None]:
         points = [(p["recall"], float(np.median(p["single_qps"])), f"effort {p['effort']}") for p in peer["sweep"]]
         series.append(_pareto(name, points))
     yield _lines("One query a call, no predicate", ("recall", "queries a second", "y"), series, floor=FLOOR)
-    for measure, words in (("build_s", "Build, seconds"), ("memory_bytes", "Index and vectors, bytes")):
-        yield _bars(words, words, [(name, peer[measure]) for name, peer in result["peers"].items()])
+    yield from _weights(result["peers"])
 
 
 def solo(result: dict[str, Any]) -> Iterator[Plot | None]:
@@ -84,7 +144,9 @@ def scaling(result: dict[str, Any]) -> Iterator[Plot | None]:
             values = sorted((int(rows), value) for rows, value in found.get(measure, {}).items())
             series.append(_series(peer, [(rows, value, "") for rows, value in values], joined=False))
             series.append(_fitted(peer, values))
-        words, unit = SIZES.get(measure, (measure.replace("query_s", "A query,"), "seconds"))
+        words, unit = SIZES.get(
+            measure, (f"A query from the text, {title(measure.removeprefix('query_s '))}", "seconds")
+        )
         yield _lines(f"{words}, against the rows", ("rows", unit, "xy"), series)
 
 
@@ -102,7 +164,7 @@ def choices(result: dict[str, Any]) -> Plot | None:
         done = default["done"] if default else {}
         rows.append(
             {
-                "name": f"{title(compared.cell)[:30]} {compared.share:.2%}",
+                "name": f"{title(compared.cell)}; {share(result, compared.cell)}",
                 "values": [round(best.qps / max(known), 3) if best else None for best in bests],
                 "chosen": [done.get(name.removeprefix("vdb "), 0) / max(sum(done.values()), 1) for name in plans] + [0],
             }
@@ -111,61 +173,33 @@ def choices(result: dict[str, Any]) -> Plot | None:
         return None
     columns = [name.removeprefix("vdb ") for name in (*plans, AUTO)]
     words = f"Speed at recall {FLOOR} beside the fastest plan (1), the row set known; a ring: what the planner chose"
-    return {"kind": "grid", "title": words, "columns": columns, "rows": rows, "log": "", "y": ""}
+    return {"kind": "grid", "title": words, "columns": columns, "rows": rows, "wide": True}
 
 
-def verdict(result: dict[str, Any]) -> list[str]:
-    """Whether a method is best everywhere: in how many cells vdb's planner is first, and how far behind elsewhere."""
-    compared = summary.comparisons(result)
-    others = {c.peer.method for c in compared if c.peer} | {c.peer_text.method for c in compared if c.peer_text}
-    lines = [f"Without vdb, {len(others)} methods are first somewhere: {', '.join(sorted(others))}."] if others else []
-    ratios: dict[str, list[tuple[float, str]]] = {
-        "row set known, beside the peers": [(c.peer_ratio, _rival(c.cell, c.peer)) for c in compared if c.peer_ratio],
-        "from the text, beside the peers": [
-            (c.peer_text_ratio, _rival(c.cell, c.peer_text)) for c in compared if c.peer_text_ratio
-        ],
-        "beside its own best forced plan": [
-            (c.forced_ratio, _rival(c.cell, c.forced)) for c in compared if c.forced_ratio
-        ],
-    }
-    for words, found in ratios.items():
-        if found:
-            behind = [f"{rival} by {1 / ratio:.2f}" for ratio, rival in sorted(found) if ratio < 1]
-            mean = summary.geometric_mean(ratio for ratio, _ in found)
-            first = len(found) - len(behind)
-            lines.append(
-                f"The planner is first in {first} of {len(found)} cells at recall {FLOOR}, {words} (geometric mean of "
-                f"the ratios {mean:.2f}){'; behind ' + ', '.join(behind) if behind else ''}."
-            )
-    return lines
-
-
-def _rival(cell: str, best: summary.Best | None) -> str:
-    return f"{best.method if best else ''} in {cell}"
-
-
-def _front(name: str, points: list[dict[str, Any]]) -> Plot | None:
+def _front(name: str, points: list[dict[str, Any]], *, hidden: bool) -> Plot | None:
     measured = [
         (p["recall"], summary.speed(p, "core") or summary.speed(p, "text"), setting(p))
         for p in points
         if not p["refused"]
     ]
-    return _pareto(name, measured)
+    return _pareto(name, measured, hidden=hidden)
 
 
-def _pareto(name: str, points: list[tuple[float, float, str]]) -> Plot | None:
+def _pareto(name: str, points: list[tuple[float, float, str]], *, hidden: bool = False) -> Plot | None:
     shown = pareto_front([SweepPoint(recall, qps) for recall, qps, _ in points if recall >= LEAST_RECALL and qps])
     words = {(recall, qps): what for recall, qps, what in points}
-    return _series(name, [(p.recall, p.qps, words[p.recall, p.qps]) for p in shown])
+    return _series(name, [(p.recall, p.qps, words[p.recall, p.qps]) for p in shown], hidden=hidden)
 
 
-def _by_share(result: dict[str, Any], name: str, part: summary.Part) -> Plot | None:
-    points = []
+def _by_share(result: dict[str, Any], name: str, part: summary.Part, *, hidden: bool) -> list[Plot | None]:
+    joined: list[tuple[float, float, str]] = []
+    apart: list[tuple[float, float, str]] = []
     for cell in summary.cells(result):
         point = summary.fastest(summary.methods(result, cell).get(name, []), FLOOR, part)
         if point:
-            points.append((result["cells"][cell]["share"], summary.speed(point, part), title(cell)))
-    return _series(name, sorted(points), joined=False)
+            place = joined if cell.startswith("random_") else apart
+            place.append((result["cells"][cell]["share"], summary.speed(point, part), title(cell)))
+    return [_series(name, sorted(joined), hidden=hidden), _series(name, apart, joined=False, hidden=hidden)]
 
 
 def _fitted(peer: str, values: list[tuple[int, float]]) -> Plot | None:
@@ -185,9 +219,10 @@ def _series(name: str, points: Iterable[tuple[float, float, str]], **more: Any) 
 def _lines(words: str, axes: tuple[str, str, str], series: Iterable[Plot | None], **more: Any) -> Plot | None:
     kept = [each for each in series if each]
     x, y, log = axes
-    return {"kind": "lines", "title": words, "x": x, "y": y, "log": log, "series": kept} | more if kept else None
+    axes_of = {"x": x, "y": y, "log": log, "units": [UNITS.get(x, ""), UNITS.get(y, "")]}
+    return {"kind": "lines", "title": words, "series": kept} | axes_of | more if kept else None
 
 
 def _bars(words: str, unit: str, bars: Iterable[tuple[str, float]]) -> Plot | None:
     kept = [(name, value) for name, value in bars if value > 0]
-    return {"kind": "bars", "title": words, "y": unit, "log": "y", "bars": kept} if kept else None
+    return {"kind": "bars", "title": words, "units": ["", UNITS.get(unit, "")], "bars": kept} if kept else None

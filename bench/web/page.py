@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from bench import report
-from bench.filtered import tables
+from bench.filtered import summary, tables
 from bench.web import figures
 
 if TYPE_CHECKING:
@@ -19,12 +19,15 @@ COMMANDS = {
     "unfiltered": "python bench/run.py {name}",
     "solo": "python bench/solo.py {name}",
     "scaling": "python bench/scale.py {name}",
+    "large": "python bench/ivf_memory.py --data {data[name]} --rows {data[rows]} --type {index[type]} --limit-mb "
+    "{index[limit_mb]} --folder DIR --out bench/results/{name}.json",
 }
 TITLES = {
     "filtered": "Filtered search",
     "unfiltered": "Search without a predicate",
     "solo": "Each peer in a process of its own",
     "scaling": "Growth with the rows",
+    "large": "Rows on disk, memory bounded",
 }
 # Before anything else: what a test, and a reader without a console, can see.
 WATCH = """
@@ -44,8 +47,10 @@ def page(results: Sequence[dict[str, Any]]) -> str:
         plots += [plot | {"place": place} for plot in drawn]
         body += [f'<h2 id="part{at}">{escape(_title(result))}</h2>', *_about(result)]
         if kind_of(result) == "filtered":
-            body += ["<ul>", *(f"<li>{escape(line)}</li>" for line in figures.verdict(result)), "</ul>"]
-        body += [f'<div class="plots" id="{place}"></div>', *_tables(result), *_left_out(result)]
+            body += ["<h3>Is one method the best everywhere?</h3>", "<ul>"]
+            body += [*(f"<li>{escape(line)}</li>" for line in summary.verdict(result)), "</ul>"]
+        first, *others = _tables(result)
+        body += [first, f'<div class="plots" id="{place}"></div>', *others, *_left_out(result)]
     script = files("bench.web").joinpath("page.js").read_text(encoding="utf-8")
     style = files("bench.web").joinpath("page.css").read_text(encoding="utf-8")
     brought = json.dumps(plots, allow_nan=False).replace("</", "<\\/")
@@ -77,33 +82,44 @@ def _about(result: dict[str, Any]) -> list[str]:
     index = ", ".join(f"{key}={value}" for key, value in plan["index"].items())
     what = f"{data['name']}: {rows}{data['queries']:,} queries, k={search['k']}, {index}"
     libraries = ", ".join(f"{name} {version}" for name, version in machine.get("libraries", {}).items())
-    where = ", ".join(str(machine[key]) for key in ("processor", "memory", "system") if key in machine)
-    lines = [
-        f"{what}; {search['repetitions']} repetitions.",
-        f"{where}, {machine.get('cores', '?')} cores. {libraries}",
-    ]
-    command = COMMANDS[kind_of(result)].format(name=plan["name"])
+    where = ", ".join(str(machine[key]) for key in ("processor", "system") if key in machine)
+    cores = f"{machine.get('cores', '?')} cores{_memory(machine)}"
+    lines = [f"{what}; {search['repetitions']} repetitions.", f"{where}, {cores}. {libraries}"]
+    command = COMMANDS[kind_of(result)].format(name=plan["name"], data=data, index=plan["index"])
     return [*(f"<p>{escape(line)}</p>" for line in lines), f"<pre>{escape(command)}</pre>"]
 
 
+def _memory(machine: dict[str, Any]) -> str:
+    """What Linux says in kB, in GB."""
+    kilobytes, _, unit = str(machine.get("memory", "")).partition(" ")
+    return f", {int(kilobytes) / 1e6:.1f} GB of memory" if unit == "kB" else ""
+
+
 def _tables(result: dict[str, Any]) -> list[str]:
-    """Every table of a result; of a filtered one those of bench/filtered/tables.py."""
+    """Every table of a result, the first of them open; of a filtered one those of bench/filtered/tables.py."""
     if kind_of(result) == "filtered":
         found = list(tables.sections(result))
     else:
-        found = [("Figures", _markdown_rows(table)) for table in _markdown_tables(report.text(result))]
-    return [f"<details><summary>{escape(words)}</summary>{_table(rows)}</details>" for words, rows in found]
+        found = [(words, _markdown_rows(table)) for words, table in _markdown_tables(report.text(result))]
+    return [
+        f"<details{'' if at else ' open'}><summary>{escape(words)}</summary>{_table(rows)}</details>"
+        for at, (words, rows) in enumerate(found)
+    ]
 
 
-def _markdown_tables(text: str) -> list[list[str]]:
-    """The runs of lines that are rows of a table."""
-    runs: list[list[str]] = [[]]
+def _markdown_tables(text: str) -> list[tuple[str, list[str]]]:
+    """The runs of lines that are rows of a table, each with the line of words before it."""
+    runs: list[tuple[str, list[str]]] = []
+    words, inside = "", False
     for line in text.splitlines():
-        if line.startswith("|"):
-            runs[-1].append(line)
-        elif runs[-1]:
-            runs.append([])
-    return [run for run in runs if run]
+        if not line.startswith("|"):
+            words, inside = line or words, False
+        elif inside:
+            runs[-1][1].append(line)
+        else:
+            runs.append((words, [line]))
+            inside = True
+    return runs
 
 
 def _markdown_rows(lines: list[str]) -> list[list[str]]:

@@ -16,7 +16,7 @@ Bound = tuple["faiss.SearchParameters", "faiss.SearchParameters"]
 def bitmap(allowed: Allowed) -> faiss.IDSelectorBitmap:
     """The selector of a set of rows."""
     selector = faiss.IDSelectorBitmap(len(allowed.bits), faiss.swig_ptr(allowed.bits))
-    selector.bits = allowed.bits  # type: ignore[attr-defined] # faiss keeps only the address
+    selector.bits = allowed.bits  # faiss keeps only the address
     return selector
 
 
@@ -34,7 +34,7 @@ class FaissFlat(FilteredPeer):
 
     def bind(self, predicate: Predicate, allowed: Allowed) -> Bound:  # noqa: ARG002
         selectors = bitmap(allowed), faiss.IDSelectorArray(allowed.rows)
-        by_bits, by_list = (faiss.SearchParameters(sel=selector) for selector in selectors)  # type: ignore[call-arg]
+        by_bits, by_list = (faiss.SearchParameters(sel=selector) for selector in selectors)
         return by_bits, by_list
 
     def search(self, q: FloatVector, k: int, bound: Bound) -> RowNumbers:

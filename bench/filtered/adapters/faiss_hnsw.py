@@ -32,7 +32,7 @@ class FilteredFaissHnsw(FilteredPeer):
         return {self.name: [[{"ef": ef} for ef in EFFORTS]]}
 
     def bind(self, predicate: Predicate, allowed: Allowed) -> Any:  # noqa: ARG002
-        return faiss.SearchParametersHNSW(sel=bitmap(allowed))  # type: ignore[attr-defined]
+        return faiss.SearchParametersHNSW(sel=bitmap(allowed))
 
     def search(self, q: FloatVector, k: int, bound: Any) -> RowNumbers:
         bound.efSearch = self.effort["ef"]

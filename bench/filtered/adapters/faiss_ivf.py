@@ -24,10 +24,10 @@ class FilteredFaissIvfPq8(FilteredFaissIvfPq):
     def sweeps(self) -> dict[str, list[Sweep]]:
         return {self.name: [[{"nprobe": n} for n in probes(self.lists)]]}
 
-    def bind(self, predicate: Predicate, allowed: Allowed) -> faiss.SearchParametersIVF:  # type: ignore[override]
+    def bind(self, predicate: Predicate, allowed: Allowed) -> faiss.SearchParametersIVF:
         selector = {} if predicate == EVERYTHING else {"sel": bitmap(allowed)}
-        return faiss.SearchParametersIVF(**selector)  # type: ignore[call-arg]
+        return faiss.SearchParametersIVF(**selector)
 
-    def search(self, q: FloatVector, k: int, bound: faiss.SearchParametersIVF) -> RowNumbers:  # type: ignore[override]
+    def search(self, q: FloatVector, k: int, bound: faiss.SearchParametersIVF) -> RowNumbers:
         bound.nprobe = self.effort["nprobe"]
         return self.index.search(q[None], k, params=bound)[1][0]

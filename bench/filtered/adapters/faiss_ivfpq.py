@@ -45,8 +45,8 @@ class FilteredFaissIvfPq(FilteredPeer):
 
     def bind(self, predicate: Predicate, allowed: Allowed) -> Bound:
         selector = {} if predicate == EVERYTHING else {"sel": bitmap(allowed)}
-        lists = faiss.SearchParametersIVF(**selector)  # type: ignore[call-arg]
-        return faiss.IndexRefineSearchParameters(base_index_params=lists), lists  # type: ignore[call-arg]
+        lists = faiss.SearchParametersIVF(**selector)
+        return faiss.IndexRefineSearchParameters(base_index_params=lists), lists
 
     def search(self, q: FloatVector, k: int, bound: Bound) -> RowNumbers:
         refine, lists = bound

@@ -9,10 +9,11 @@ import pytest
 from filtered_data import clustered
 from filtered_results import RESULT, made_result, point
 
-from bench import ground_truth, report, workload
-from bench.filtered import adapters, measure, summary, tables
+from bench import ground_truth, report, result_file, workload
+from bench.filtered import adapters, measure, store, summary, tables
 from bench.filtered.adapters.base import FilteredPeer, TextPeer
 from bench.filtered.adapters.numpy_ import NumpyGather
+from bench.filtered.ask import Pass, Verdict
 from bench.filtered.predicate import Inexpressible
 
 if TYPE_CHECKING:
@@ -148,37 +149,75 @@ def test_setting_that_takes_too_long_is_cut(plan: workload.FilteredWorkload, tmp
     assert point["asked"] == 1
 
 
-def made_points(*measured: tuple[float, float]) -> list[measure.Point]:
-    """Settings with so much recall, of which a question takes so many microseconds, measured once."""
-    points = []
-    for i, (recall, us) in enumerate(measured):
-        verdict = measure.Verdict(recall, 0, 0)
-        points.append(measure.Point({"ef": i}, measure.Pass(), verdict, core=[[us * 1e-6] * 4]))
-    return points
+def tried(effort: int, recall: float, us: float) -> measure.Point:
+    made = Pass([np.arange(3)] * 2)
+    return measure.Point({"ef": effort}, made, Verdict(recall, 0, 0), core=[[us * 1e-6] * 2])
 
 
-def test_contenders_are_the_fastest_at_each_floor_and_the_file_keeps_them_and_the_front(
-    plan: workload.FilteredWorkload,
-) -> None:
-    floors = replace(plan.search, recall_floors=(0.9, 0.99))
-    points = made_points((0.5, 10), (0.91, 20), (0.92, 21), (0.93, 22), (0.94, 23), (0.995, 50), (0.993, 60), (0.4, 70))
-    chosen = measure._contenders(points, floors)
-    assert [each.effort["ef"] for each in chosen] == [1, 2, 3, 5, 6]
-    refused = points[1]
-    refused.first.refused = 1
-    assert refused not in measure._contenders(points[:3], floors)
-    for each in chosen:
-        each.core.append(each.core[0])
-    assert [each.effort["ef"] for each in measure._telling(points)] == [0, 1, 2, 3, 4, 5, 6]
-    assert measure._telling(made_points((0.5, 10), (0.4, 20)))[0].effort == {"ef": 0}
-    assert measure._is_hopeless(points[6], points, replace(floors, enough=0.994)) is False
-    assert measure._is_hopeless(*made_points((0.9, 101)), made_points((1.0, 50)), floors)
+def test_settings_that_may_be_the_best_at_a_floor_are_repeated() -> None:
+    points = [tried(1, 0.8, 10), tried(2, 0.92, 20), tried(3, 0.96, 25), tried(4, 0.97, 27), tried(5, 0.995, 90)]
+    chosen = measure._worthy(points, (0.9, 0.95, 0.99))
+    assert [point.effort["ef"] for point in chosen] == [2, 3, 4, 5]
+    assert [p.effort["ef"] for p in measure._worthy([tried(1, 0.96, 10), tried(2, 0.97, 20)], (0.95,))] == [1]
+    assert measure._worthy(points[:1], (0.9,)) == []
 
 
 def test_setting_measured_once_is_not_the_best_beside_those_repeated() -> None:
     once, often = point(0.96, 50), point(0.96, 100)
     often["core"]["qps"] = [9_000.0, 10_000.0, 11_000.0]
     assert summary.fastest([once, often], 0.95, "core") is often
+
+
+def test_sweep_ends_where_it_is_far_behind_one_that_found_enough(
+    plan: workload.FilteredWorkload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(method: measure.Method, effort: dict[str, int], *_: object) -> Pass:
+        result = Pass([np.arange(3)] * 2)
+        result.whole = [{"quick": 1e-4, "slow": 1e-4 * effort["ef"]}[method.name]] * 2
+        return result
+
+    recalls = iter([0.9, 0.95, 0.999, *[0.5] * 9])
+    monkeypatch.setattr(measure, "_asked", asked)
+    monkeypatch.setattr(measure, "judge", lambda *_: Verdict(next(recalls), 0, 0))
+    sweep = [{"ef": ef} for ef in (1, 2, 4, 5, 6, 7)]
+    methods = [measure.Method(name, Exact(None), [], [sweep]) for name in ("quick", "slow")]  # type: ignore[arg-type]
+    for method in methods:
+        measure._sweep(method, methods, None, plan.search)  # type: ignore[arg-type]
+    assert [point.effort["ef"] for point in methods[0].points] == [1, 2, 4]  # then it had found enough
+    assert [point.effort["ef"] for point in methods[1].points] == [1, 2, 4, 5]  # five times as slow
+
+
+def test_results_keep_the_points_that_are_shown() -> None:
+    points = [
+        point(0.80, 10, 20, effort={"ef": 1}),
+        point(0.96, 50, 60, effort={"ef": 2}),
+        point(0.96, 70, 80, effort={"ef": 3}),  # beaten
+        point(0.90, 90, effort={"ef": 4}, short=1),
+        point(0.97, 60, effort={"ef": 5}, stages_us={"plan": 1.0}),
+        point(0.999, 300, 400, effort={"ef": 6}),
+    ]
+    kept = store.needed("graph", points, (0.95, 0.99))
+    assert [each["effort"]["ef"] for each in kept] == [1, 2, 4, 5, 6]
+    assert ["median_us" in each["core"] for each in kept] == [False, True, False, False, True]
+    assert kept[0]["core"] == {"qps": [1e5]}
+    assert kept[0]["text"] is None
+    assert kept[1]["text"] == points[1]["text"]
+    assert all("stages_us" not in each for each in kept)
+    assert store.needed("graph", kept, (0.95, 0.99)) == kept
+    auto = [point(0.5, 10, 20), point(0.99, 20, 30, effort={"ef": 1})]
+    assert store.needed(summary.AUTO, auto, (0.95,)) == auto
+
+
+def test_result_files_are_short(tmp_path: Path) -> None:
+    content = {"floors": [0.9, 1 / 3], "whole": 123_456_789, "points": [{"words": "w" * 300, "qps": [1e5 / 3]}] * 3}
+    path = tmp_path / "new" / "r.json"
+    result_file.save(path, content)
+    text = path.read_text(encoding="utf-8")
+    assert json.loads(text)["floors"] == [0.9, 0.33333]
+    assert json.loads(text)["points"][2]["qps"] == [33333.0]
+    assert json.loads(text)["whole"] == 123_456_789
+    assert len(text.splitlines()) == 9
+    assert [each.name for each in path.parent.iterdir()] == ["r.json"]
 
 
 def test_filtered_workloads_name_known_cells_peers_and_indexes() -> None:
@@ -235,7 +274,7 @@ def test_page_needs_nothing_else(tmp_path: Path) -> None:
     path.write_text(json.dumps(RESULT), encoding="utf-8")
     assert report.main([str(path), "--page"]) == 0
     names = {written.name for written in tmp_path.iterdir()}
-    assert names == {"made.json", "made.html", "made_recall.png", "made_selectivity.png", "made_choices.png"}
+    assert names == {"made.json", "made.html", "made_recall.png", "made_speed.png", "made_choices.png"}
     html = (tmp_path / "made.html").read_text(encoding="utf-8")
     assert "EM: number of sub-categories" in html
     assert (tmp_path / "made_recall.png").read_bytes().startswith(b"\x89PNG")

@@ -10,13 +10,14 @@ import pytest
 from filtered_results import RESULT, made_result, point
 
 from bench import run, workload
+from bench.filtered import summary
 from bench.web import browser, figures
 from bench.web.page import page
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MACHINE = {"processor": "p & q", "cores": 2, "libraries": {"numpy": "2"}}
+MACHINE = {"processor": "p & q", "cores": 2, "memory": "25000000 kB", "libraries": {"numpy": "2"}}
 
 
 def unfiltered() -> dict:
@@ -59,11 +60,20 @@ def test_page_needs_nothing_else_and_says_what_made_it() -> None:
     assert "p &amp; q" in whole
     assert "x: &lt;no&gt;" in whole
     assert "numpy 2" in whole
+    assert "2 cores, 25.0 GB of memory" in whole
+    tables = [line for line in whole.splitlines() if line.startswith("<details")]
+    opened = [line for line in tables if line.startswith("<details open>")]
+    assert len(opened) == len(every_kind())  # the first of each result
+    assert "<summary>At recall 0.95: queries a second with the row set known" in opened[0]
+    assert "<td>vdb</td><td>2.0</td><td>1</td><td>10000 / 8333</td>" in opened[0]
+    assert "<summary>Build and memory</summary>" in opened[1]
+    assert "<summary>QPS at recall, one query per call; x = ratio to hnswlib in the same repetition</summary>" in whole
+    assert "<summary>each peer alone in a process;" in opened[2]
 
 
 def test_plots_have_the_points_that_were_measured() -> None:
     titles = {plot["title"]: plot for result in every_kind() for plot in figures.of(result)}
-    em = titles["EM: number of sub-categories: 25.00% of the rows pass"]
+    em = titles["EM: number of sub-categories; 25 % of the rows pass"]
     series = {each["name"]: each["points"] for each in em["series"]}
     assert series["vdb graph"] == [(0.94, 20_000.0, "defaults"), (0.97, pytest.approx(1e6 / 95), "defaults")]
     assert "vdb label" not in series  # it refused questions
@@ -74,20 +84,35 @@ def test_plots_have_the_points_that_were_measured() -> None:
     assert grid["rows"][0]["chosen"] == [1.0, 0.0, 0.0, 0]
     growth = {each["name"] for each in titles["Build, against the rows"]["series"]}
     assert growth == {"vdb", "vdb: rows^1.08"}
-    selectivity = titles["Speed at recall 0.95 against selectivity, from the text of the predicate"]
-    assert {each["name"] for each in selectivity["series"]} == {"vdb auto", "flat", "slow"}
+    words = (
+        "Speed at recall 0.95 against selectivity, from the text of the predicate; random filters are joined by lines"
+    )
+    assert {each["name"] for each in titles[words]["series"]} == {"vdb auto", "flat", "slow"}
+    assert [each["hidden"] for each in em["series"]] == [name not in ("vdb auto", "flat", "slow") for name in series]
+    speeds = titles["EM: number of sub-categories: queries a second at recall 0.95, from the text of the predicate"]
+    assert speeds["bars"] == [
+        ("vdb auto", pytest.approx(1e6 / 120)),
+        ("slow", 2000.0),
+        ("flat", pytest.approx(1e6 / 900)),
+    ]
+    assert titles["Most resident while searching"]["units"] == ["", "bytes"]
     with pytest.raises(ValueError, match="kind 'other' cannot be drawn; expected one of filtered, solo"):
         figures.of({"workload": {"kind": "other"}})
 
 
 def test_verdict_counts_the_cells_where_the_planner_is_first() -> None:
-    first, core, text, forced = figures.verdict(RESULT)
+    first, core, text, forced = summary.verdict(RESULT)
     assert first == "Without vdb, 2 methods are first somewhere: flat, slow."
     assert core.startswith("The planner is first in 1 of 1 cells at recall 0.95, row set known")
     assert text.endswith("(geometric mean of the ratios 4.17).")
     assert forced.endswith("(geometric mean of the ratios 0.95); behind vdb graph in em by 1.05.")
     slow = made_result(vdb_auto=[point(0.96, 200, 300)], flat=[point(1.0, 100, 900)])
-    assert "first in 0 of 1 cells" in figures.verdict(slow)[1]
+    assert "first in 0 of 1 cells" in summary.verdict(slow)[1]
+    short = made_result(vdb_auto=[point(0.9, 20, 30)], flat=[point(1.0, 100, 900)])
+    assert summary.verdict(short)[1] == (
+        "The planner is first in 0 of 1 cells at recall 0.95, row set known, beside the peers; behind flat in em, "
+        "where it does not find that much."
+    )
 
 
 def test_what_a_browser_leaves_of_a_broken_page_is_reported() -> None:
