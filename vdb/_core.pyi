@@ -713,7 +713,7 @@ class LabelGraph:
         """`min_rows` is how many slots have a label before it gets an overlay; it loses it below half of that.
 
         A label that more than three quarters of the allowed slots have gets none: there a walk of a graph of all of
-        them does nearly as well.
+        them does nearly as well. With `min_rows` of 1 every label has one.
         """
     @staticmethod
     def load(path: str) -> LabelGraph:

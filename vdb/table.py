@@ -10,13 +10,13 @@ from vdb.arrays import as_keys, as_matrix
 from vdb.attributes.spec import Attribute
 from vdb.dtypes import zero_rows
 from vdb.errors import InvalidArgument, NotFound, VdbError
-from vdb.index.build import SPECS
 from vdb.index.info import IndexInfo
 from vdb.index.measure import SAMPLE, SAMPLE_SEED, Vectors, made_queries
-from vdb.index.spec import HNSW, check_name, check_option
+from vdb.index.spec import check_name, check_option
 from vdb.query.parse import parse_predicate
 from vdb.query.request import SearchOptions, choose_column, make_request, parse_where, shown_columns
 from vdb.query.result import Hits, Rows
+from vdb.query.wanted import check_condition, wanted_index
 from vdb.storage.batch import make_batch
 from vdb.storage.state import ATTRIBUTE_KIND
 from vdb.types import TableSchema, VectorColumn
@@ -207,11 +207,10 @@ class Table:
             In place of either: the share of the true neighbours to find on average, above 0 and at most 1. A curve
             measured on the table's vectors (`list_indexes()`) gives the effort (`hits.explain()`). Where it does not
             reach that far, as at 1.0, and without an index, the scan is exact. With `where` it is an estimate.
-        strategy : {"auto", "scan", "codes", "graph", "post", "acorn", "range", "label", "ivf"}
+        strategy : {"auto", "scan", "codes", "graph", "post", "acorn", "range", "label", "partial", "ivf"}
             "auto" takes the cheapest that finds 95 of 100 neighbours or more. The others force one, and raise where it
             cannot run: "scan" is exact, "codes" scans the codes of a graph, "graph" walks one among the matching rows,
-            "post" walks past the predicate, and the last four need an `ACORN`, `Range`, `Label` or inverted index.
-
+            "post" walks past the predicate, the last five need an `ACORN`, `Range`, `Label`, partial or inverted index.
         timeout : float, optional
             Seconds; then it raises QueryTimeout. `Database.interrupt` stops a search too.
 
@@ -289,6 +288,7 @@ class Table:
         spec: Spec | Attribute | None = None,
         *,
         name: str | None = None,
+        where: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> IndexInfo:
         """Build an index over a vector column, or one for predicates over an attribute column.
@@ -301,18 +301,19 @@ class Table:
             `HNSW()` by default.
         name : str, optional
             `<table>_<column>_<kind>` by default, of a Range or Label `<table>_<column>_<attribute>_<kind>`.
+        where : str, optional
+            Of the rows where this is TRUE alone, as every commit leaves them: for an HNSW, which is of kind "partial"
+            then and serves searches for rows that are all in it. An Attribute holds all rows whatever this says.
         progress : callable, optional
             Called with rows done and rows in all.
         """
         if isinstance(spec, Attribute):
+            check_condition(self.schema, where)
             record = self._database.attributes.create(self._name, check_name("the column to index", column), name)
             return self._info(record)
-        chosen = choose_column(self.schema, column).name
-        if spec is not None and not isinstance(spec, SPECS):
-            known = ", ".join(f"vdb.{kind.__name__}(...)" for kind in (*SPECS, Attribute))
-            raise InvalidArgument(f"an index is described by one of {known}, got {spec!r}.\n  Fix: pass one of them.")
+        chosen, spec = wanted_index(self.schema, column, spec, where)
         with self._database.stops.running():
-            return self._info(self._database.indexes.create(self._name, chosen, spec or HNSW(), name, progress))
+            return self._info(self._database.indexes.create(self._name, chosen, spec, name, progress))
 
     def drop_index(self, name: str) -> None:
         """Drop an index; NotFound where there is none of that name. Searches then scan."""
@@ -327,7 +328,7 @@ class Table:
         if record.kind != ATTRIBUTE_KIND:
             return self._database.indexes.info(self._name, record.name)
         covered, memory_bytes = self._database.attributes.size_of(record)
-        return IndexInfo(record.name, record.column, record.kind, "", {}, covered, memory_bytes)
+        return IndexInfo(record.name, record.column, record.kind, "", dict(record.params), covered, memory_bytes)
 
     def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
         """Give back the room of deleted and replaced rows, in one commit.

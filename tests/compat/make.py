@@ -1,6 +1,7 @@
 """Make the golden databases of this version: `python tests/compat/make.py`, once for each version of the format.
 
-`make.py lists` adds a word to the name, for a kind of index that came without a new version; so v1.0-lists.zip.
+`make.py sql` adds a word to the name, for what came without a new version: so v1.0-lists.zip, with inverted files, and
+v1.0-sql.zip, with views, defaults, UNIQUE and a partial index too.
 `closed` was closed, `killed` is a copy taken while it was open: its last commits are in DuckDB's log, and its vector
 files are longer than what is committed. What they hold follows from `expected`.
 """
@@ -75,8 +76,12 @@ def fill(path: Path) -> vdb.Database:
     table.create_index("year", vdb.Attribute(), name="attribute")
     table.create_index("f32", vdb.IVFPQ(nlist=4, m=4), name="lists")
     table.create_index("f32", vdb.IVFRaBitQ(nlist=4, bits=2), name="bits")
+    table.create_index("f32", vdb.HNSW(M=4, ef_construction=20), name="partial", where="lang = 'en'")
     notes = db.create_table("notes", {"text": "VARCHAR NOT NULL", "v": "FLOAT[2]"})
     notes.add([{"text": "a", "v": [1, 2]}, {"text": "b", "v": None}])
+    db.sql('CREATE VIEW recent AS SELECT id, f32 FROM "Papers 1" WHERE year > 2002')
+    db.sql("CREATE TABLE rated (mail VARCHAR UNIQUE, stars INTEGER DEFAULT 3 CHECK (stars < 6))")
+    db.sql("INSERT INTO rated VALUES ('a@x', 5), (NULL, DEFAULT)")
     return db
 
 

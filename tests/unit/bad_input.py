@@ -182,7 +182,7 @@ SEARCHING: dict[str, Case] = {
     ),
     "unknown strategy": (
         vdb.InvalidArgument,
-        r"unknown strategy 'fast'.*auto, scan, codes, graph, post, acorn, range, label, ivf.*Fix",
+        r"unknown strategy 'fast'.*auto, scan, codes, graph, post, acorn, range, label, partial, ivf.*Fix",
         lambda db, t: t.search(ONE, column="e", strategy="fast"),
     ),
     "lists without an index of them": (

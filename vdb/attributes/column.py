@@ -13,12 +13,14 @@ import numpy as np
 
 from vdb._core import RowSet, SortedSlots
 from vdb.attributes.keys import KEY_MAX, KEY_MIN, Encoding, Position, cast_text, exactly, text_of
+from vdb.attributes.source import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy.typing as npt
 
+    from vdb.attributes.source import Source
     from vdb.attributes.texts import Labels, Numbers
     from vdb.storage.state import Generation, TableState
     from vdb.types import Slots
@@ -35,6 +37,8 @@ class Meaning:
 
     Attributes
     ----------
+    column : Source
+        The column, or the condition, that gives TRUE or NULL.
     encoding : Encoding or None
         Of the values, or of the items of a list; None where only NULL or not is known.
     is_list : bool
@@ -45,7 +49,7 @@ class Meaning:
         Of the items of lists, and once memberships were asked for of other values, each by its text or key.
     """
 
-    column: str
+    column: Source
     encoding: Encoding | None
     is_list: bool
     numbers: Numbers
@@ -62,15 +66,15 @@ class Moment:
     latest: int  # of the column
 
     @classmethod
-    def of(cls, state: TableState, column: str) -> Moment:
+    def of(cls, state: TableState, column: Source) -> Moment:
         """That of a state."""
         rewrites = state.rewrites
-        return cls(state.generation, state.next_slot, rewrites.count, rewrites.latest.get(column, 0))
+        return cls(state.generation, state.next_slot, rewrites.count, rewrites.latest_of(columns_of(column)))
 
-    def is_that_of(self, state: TableState, column: str) -> bool:
+    def is_that_of(self, state: TableState, column: Source) -> bool:
         """Whether the column is the same in a state, earlier or later."""
         same_slots = self.generation is state.generation and self.next_slot == state.next_slot
-        return same_slots and self.latest == state.rewrites.latest.get(column, 0)
+        return same_slots and self.latest == state.rewrites.latest_of(columns_of(column))
 
 
 class Since(NamedTuple):
@@ -114,7 +118,7 @@ class ColumnIndex:
     Attributes
     ----------
     null : RowSet
-        The slots whose value is NULL.
+        The slots whose value is NULL; not known of a condition.
     """
 
     meaning: Meaning

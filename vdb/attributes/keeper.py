@@ -14,6 +14,7 @@ import numpy as np
 from vdb._core import RowSet
 from vdb.attributes.column import ColumnIndex, Meaning, Part
 from vdb.attributes.keys import KEY_MAX
+from vdb.attributes.source import Holds, columns_of, sql_of
 from vdb.attributes.spec import check_indexable, encoding_for
 from vdb.attributes.texts import Exhausted, Labels, Numbers
 from vdb.errors import AlreadyExists, InvalidArgument, InvalidState, VdbError
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from vdb.attributes.source import Source
     from vdb.storage.read import Reader
     from vdb.storage.state import TableState
     from vdb.storage.store import Store
-    from vdb.types import Slots
+    from vdb.types import Slots, TableSchema
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class _Kept:
     """What there is of one column. `used` says whether anybody asked for it since it was brought along last."""
 
     meaning: Meaning
-    type: str  # of the column, as declared
+    type: str  # of the columns it is read from, as declared
     lock: threading.Lock = field(default_factory=threading.Lock)  # while it is read
     newest: ColumnIndex | None = None
     recent: deque[ColumnIndex] = field(default_factory=lambda: deque(maxlen=_RECENT))
@@ -70,11 +72,11 @@ class Attributes:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._columns: dict[tuple[int, str, bool], _Kept] = {}  # by table, column, and whether values are known
+        self._columns: dict[tuple[int, Source, bool], _Kept] = {}  # by table, column, and whether values are known
         self._lock = threading.Lock()
         store.memory.hold(self._held)
 
-    def column(self, state: TableState, name: str) -> ColumnIndex:
+    def column(self, state: TableState, name: Source) -> ColumnIndex:
         """A column exactly as it is in a committed state, or in that of this thread's transaction, which is read anew.
 
         InvalidArgument where there is no such column, or its type has no order (`vdb.Attribute`); Outdated where the
@@ -83,7 +85,7 @@ class Attributes:
         kept = self._kept(state, name, True)
         if kept is None:
             found = encoding_for(state.schema, name)
-            if found is None:
+            if found is None and isinstance(name, str):
                 check_indexable(state.schema, name)
             assert found is not None
             kept = self._place(state, Meaning(name, *found, Numbers(), Labels()))
@@ -113,9 +115,9 @@ class Attributes:
         A column that nobody used meanwhile is brought along when it is next asked for.
         """
         database = self._store.committed
-        columns_of = {table.id: table.schema.by_name for table in database.tables.values()}
+        known = {table.id: _sources_of(table) for table in database.tables.values()}
         with self._lock:
-            for key in [key for key in self._columns if key[1] not in columns_of.get(key[0], ())]:
+            for key in [key for key in self._columns if key[1] not in known.get(key[0], ())]:
                 del self._columns[key]
             columns = list(self._columns.items())
         for state in [database.tables[name] for name in tables if name in database.tables]:
@@ -126,22 +128,25 @@ class Attributes:
 
     def create(self, table: str, column: str, name: str | None = None) -> IndexRecord:
         """List an index of a column and read it; AlreadyExists where the name is taken."""
+        check_indexable(self._store.state.table(table).schema, column)
+        chosen = f"{table}_{column}_{ATTRIBUTE_KIND}" if name is None else name
+        record = self.put(IndexRecord(chosen, table, column, ATTRIBUTE_KIND, {}))
+        self._newest(table, column)
+        return record
+
+    def put(self, record: IndexRecord) -> IndexRecord:
+        """List an index; AlreadyExists where its name is taken, or it is unique and the rows are not."""
         if self._store.transaction is not None:
             raise InvalidState("An index cannot be created inside a transaction. Fix: create it after the commit.")
-        state = self._store.state.table(table)
-        check_indexable(state.schema, column)
-        chosen = f"{table}_{column}_{ATTRIBUTE_KIND}" if name is None else name
-        if not isinstance(chosen, str) or not chosen.strip():
+        table, name = record.table, record.name
+        if not isinstance(name, str) or not name.strip():
             raise InvalidArgument(
                 f"the name of an index must be a name, got {name!r}.\n  Fix: pass a string that is not empty."
             )
-        record = IndexRecord(chosen, table, column, ATTRIBUTE_KIND, {})
         with self._store.begin() as transaction:
-            newest = transaction.state.table(table)
-            if chosen in newest.all_indexes:
-                raise AlreadyExists(f"Table {table} has an index {chosen!r}. Fix: drop it first, or pass name=.")
+            if name in transaction.state.table(table).all_indexes:
+                raise AlreadyExists(f"Table {table} has an index {name!r}. Fix: drop it first, or pass name=.")
             transaction.put_index(record)
-        self._newest(table, column)
         return record
 
     def drop(self, table: str, name: str) -> None:
@@ -176,18 +181,18 @@ class Attributes:
                 return self.column(self._store.committed.table(table), column)
         raise InvalidState("Commits follow one another faster than a column can be read. Fix: try again.")
 
-    def _kept(self, state: TableState, name: str, valued: bool) -> _Kept | None:
+    def _kept(self, state: TableState, name: Source, valued: bool) -> _Kept | None:
         """The place of a column, None where there is none yet or it is of another column that had the name."""
         kept = self._columns.get((state.id, name, valued))
-        return kept if kept is not None and kept.type == state.schema.by_name[name].type else None
+        return kept if kept is not None and kept.type == _type_of(state.schema, name) else None
 
     def _place(self, state: TableState, meaning: Meaning) -> _Kept:
         """The place of a column; it begins anew where another one had the name."""
-        key, declared = (state.id, meaning.column, meaning.encoding is not None), state.schema.by_name[meaning.column]
+        key, declared = (state.id, meaning.column, meaning.encoding is not None), _type_of(state.schema, meaning.column)
         with self._lock:
             kept = self._columns.get(key)
-            if kept is None or kept.type != declared.type:
-                kept = self._columns[key] = _Kept(meaning, declared.type)
+            if kept is None or kept.type != declared:
+                kept = self._columns[key] = _Kept(meaning, declared)
             return kept
 
     def _current(self, kept: _Kept, state: TableState) -> ColumnIndex:
@@ -242,12 +247,22 @@ class Attributes:
         return view
 
 
+def _sources_of(table: TableState) -> set[Source]:
+    """What may be asked for of a table."""
+    partial = (record for record in table.indexes.values() if "where" in record.params)
+    return {*table.schema.by_name, *map(Holds.of, partial)}
+
+
+def _type_of(schema: TableSchema, name: Source) -> str:
+    return ", ".join(schema.by_name[column].type for column in columns_of(name))
+
+
 def _extended(session: Reader, before: ColumnIndex, now: TableState) -> ColumnIndex | None:
     """The column as of a later state by what has changed since, None where all of it is to be read."""
     moment, name = before.moment, before.meaning.column
     if moment.generation is not now.generation or moment.rewrites > now.rewrites.count:
         return None
-    changed = now.rewrites.since(name, moment.rewrites)
+    changed = now.rewrites.since(columns_of(name), moment.rewrites)
     if changed is None or len(changed) * 2 > moment.next_slot:
         return None
     changed = changed[changed < moment.next_slot]
@@ -268,16 +283,15 @@ def _read_anew(session: Reader, meaning: Meaning, now: TableState) -> tuple[Colu
 def _read(session: Reader, now: TableState, meaning: Meaning, first: int, changed: Slots) -> Part:
     """What DuckDB has of a column in the slots from `first` on and in those that were changed."""
     table, name, encoding = now.schema.name, meaning.column, meaning.encoding
-    declared = now.schema.by_name[name]
     ranges: list[int | Slots] = [first] if first < now.next_slot or first == 0 else []
     if len(changed):
         ranges.append(changed)
     slots, values, null = [_NONE], [], [_NONE]
     for which in ranges:
-        if declared.nullable:
+        if isinstance(name, str) and now.schema.by_name[name].nullable:
             null.append(session.nulls(table, name, which))
         if encoding is not None:
-            found = session.values(table, ColumnQuery(name, encoding.sql, meaning.is_list), which)
+            found = session.values(table, ColumnQuery(sql_of(name), encoding.sql, meaning.is_list), which)
             slots.append(found[0])
             values.append(found[1])
     keys = [np.empty(0, np.int64), *(_keys(meaning, some) for some in values)]

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vdb.attributes.keys import Encoding, encoding_of, item_type
+from vdb.attributes.source import columns_of
 from vdb.errors import InvalidArgument
 from vdb.storage.state import check_columns
 from vdb.types import VectorColumn
 
 if TYPE_CHECKING:
+    from vdb.attributes.source import Source
     from vdb.types import TableSchema
 
 
@@ -28,12 +30,15 @@ class Attribute:
     """
 
 
-def encoding_for(schema: TableSchema, name: str) -> tuple[Encoding, bool] | None:
+def encoding_for(schema: TableSchema, name: Source) -> tuple[Encoding, bool] | None:
     """How the values of a column, or (True) the items of its lists, become keys; None where they cannot.
 
     InvalidArgument where there is no such column or it holds vectors.
     """
-    check_columns(schema, (name,))
+    check_columns(schema, columns_of(name))
+    if not isinstance(name, str):
+        truth = encoding_of("BOOLEAN")
+        return None if truth is None else (truth, False)
     column = schema.by_name[name]
     if isinstance(column, VectorColumn):
         raise InvalidArgument(

@@ -13,6 +13,7 @@ from vdb.errors import InvalidState
 from vdb.index.acorn import ACORN
 from vdb.index.ivf_spec import IVFPQ, IVFS, IVFRaBitQ, check_rows
 from vdb.index.label_spec import Label
+from vdb.index.partial_spec import PARTIAL, Partial
 from vdb.index.range_spec import Range
 from vdb.index.spec import HNSW, Flat
 from vdb.index.spectrum import rank_at_most, spectrum
@@ -30,10 +31,10 @@ Built: TypeAlias = _core.Hnsw | _core.Codes | _core.RangeGraph | _core.LabelGrap
 _Kind: TypeAlias = type[HNSW | ACORN | Flat | Range | Label | IVFPQ | IVFRaBitQ]
 
 SPECS: Final[tuple[_Kind, ...]] = (HNSW, ACORN, Flat, Range, Label, IVFPQ, IVFRaBitQ)
-_KINDS: Final = {kind.kind: kind for kind in SPECS}
+_KINDS: Final[dict[str, _Kind | type[Partial]]] = {kind.kind: kind for kind in (*SPECS, Partial)}
 GRAPHS: Final = ("hnsw", "acorn")  # kinds of a graph over all rows, which any search may walk
 TUNED: Final = (*GRAPHS, *IVFS)  # kinds that are repaired and renumbered
-OVER_ATTRIBUTES: Final = ("range", "label")  # kinds that go by an attribute too
+OVER_ATTRIBUTES: Final = ("range", "label", PARTIAL)  # kinds that go by an attribute, or a condition, too
 MEASURED: Final = (*TUNED, *OVER_ATTRIBUTES)
 
 _SAMPLE_ROWS: Final = 8192  # that show whether a projection is narrower than a byte a dimension
@@ -55,7 +56,7 @@ def settled(spec: Spec, state: TableState, column: str) -> Spec:
         spec.check_column(name, declared.dim)
         check_rows(spec, name, measurable(state, column, metric).count)
         return spec
-    if isinstance(spec, Label) or spec.codes != "auto":
+    if isinstance(spec, Label | Partial) or spec.codes != "auto":
         return spec
     if isinstance(metric, CustomMetric):
         return replace(spec, codes=NO_CODES.codes)
@@ -101,6 +102,8 @@ def make(record: IndexRecord, dim: int) -> Built:
         return _core.RangeGraph(*options)
     if isinstance(spec, Label):
         return _core.LabelGraph(*options, spec.min_rows)
+    if isinstance(spec, Partial):
+        return _core.LabelGraph(*options, min_rows=1)
     codes = None if spec.codes == "none" else spec.codes
     if isinstance(spec, ACORN):
         return _core.Hnsw(*options, codes=codes, bits=spec.bits or 0, gamma=spec.gamma, M_beta=spec.M_beta or spec.M)
@@ -118,7 +121,7 @@ def load(record: IndexRecord, path: str) -> tuple[Built, _core.Cells | None]:
         return _core.RangeGraph.load(path), None
     if record.kind in IVFS:
         return _core.Ivf.load(path), None
-    return (_core.LabelGraph.load(path), None) if kind is Label else _core.Hnsw.load_with_cells(path)
+    return (_core.LabelGraph.load(path), None) if kind in (Label, Partial) else _core.Hnsw.load_with_cells(path)
 
 
 def save(built: Built, path: str, identity: bytes, cells: _core.Cells | None) -> None:
@@ -153,7 +156,7 @@ def renumbered(built: Built, new_slot_of: Slots, view: _core.VectorView, alive: 
     return moved
 
 
-def _kind(record: IndexRecord) -> _Kind:
+def _kind(record: IndexRecord) -> _Kind | type[Partial]:
     kind = _KINDS.get(record.kind)
     if kind is None:
         raise InvalidState(

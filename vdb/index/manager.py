@@ -199,6 +199,15 @@ class IndexManager:
         current = self._slot(state, record).rewrites == state.rewrites.count
         return (built, self._sources.walk_codes(state, record)) if current else None
 
+    def members(self, state: TableState, record: IndexRecord) -> _core.RowSet | None:
+        """The slots of a state that belong into a partial index, dead ones among them.
+
+        None where nobody knows: of rows that a transaction has changed, of an old state, where memory is too short.
+        """
+        if self._store.transaction is not None and state is not self._store.committed.tables.get(record.table):
+            return None
+        return self._sources.members(state, record)
+
     def move(self, transaction: WriteTransaction, before: TableState) -> None:
         """In the transaction that compacts a table, bring its indexes to the new slots, save and list them.
 

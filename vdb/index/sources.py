@@ -9,10 +9,13 @@ from weakref import WeakKeyDictionary
 
 from vdb import _core
 from vdb.attributes.column import NOTHING, Since
-from vdb.attributes.keeper import Outdated
+from vdb.attributes.keeper import Outdated, Unreadable
+from vdb.attributes.keys import KEY_MAX, KEY_MIN
+from vdb.attributes.source import Holds, columns_of
 from vdb.index.build import OVER_ATTRIBUTES
 from vdb.index.label_spec import Label
 from vdb.index.overlay_curves import measure_overlays
+from vdb.index.partial_spec import PARTIAL
 from vdb.index.place import Superseded
 from vdb.index.view import measurable, vector_view
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     from vdb.attributes.column import ColumnIndex
     from vdb.attributes.keeper import Attributes
+    from vdb.attributes.source import Source
     from vdb.index.build import Built
     from vdb.index.measure import Vectors
     from vdb.index.recall import RecallCurve
@@ -39,6 +43,11 @@ def codes_first(records: Iterable[IndexRecord]) -> list[IndexRecord]:
     return sorted(records, key=lambda record: record.kind in OVER_ATTRIBUTES)
 
 
+def attribute_of(record: IndexRecord) -> Source:
+    """What an index over an attribute goes by."""
+    return Holds.of(record) if record.kind == PARTIAL else str(record.params["attribute"])
+
+
 @dataclass
 class _Seen:
     """What an index has seen of its attribute; `meaning` is what its keys or labels mean, None before it saw any."""
@@ -47,11 +56,11 @@ class _Seen:
     rewrites: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)  # one thread at a time brings it along
 
-    def since(self, covered: int, attribute: str, state: TableState, meaning: object) -> Since | None:
+    def since(self, covered: int, attribute: Source, state: TableState, meaning: object) -> Since | None:
         """What is to be brought along to `state`, None where that is everything."""
         if covered == 0 or self.meaning is not meaning:
             return None
-        changed = state.rewrites.since(attribute, self.rewrites)
+        changed = state.rewrites.since(columns_of(attribute), self.rewrites)
         return None if changed is None else Since(covered, self.rewrites, changed[changed < covered])
 
     def is_ahead(self, state: TableState) -> bool:
@@ -79,8 +88,8 @@ class _Goal(NamedTuple):
         return measurable(self.state, self.record.column, self.metric)
 
     @property
-    def attribute(self) -> str:
-        return str(self.record.params["attribute"])
+    def attribute(self) -> Source:
+        return attribute_of(self.record)
 
 
 class Sources:
@@ -130,8 +139,18 @@ class Sources:
         self, built: _core.RangeGraph | _core.LabelGraph, vectors: Vectors, record: IndexRecord
     ) -> RecallCurve | None:
         """The curve of an index over an attribute; None where there are few rows."""
-        column = self._column(vectors.state, str(record.params["attribute"]))
+        column = self._column(vectors.state, attribute_of(record))
         return measure_overlays(built, vectors, column, self.walk_codes(vectors.state, record))
+
+    def members(self, state: TableState, record: IndexRecord) -> _core.RowSet | None:
+        """The slots of a state that belong into a partial index, dead ones among them.
+
+        None where that is known nowhere any more, or memory is too short.
+        """
+        try:
+            return self._attributes.column(state, Holds.of(record)).between(KEY_MIN, KEY_MAX)
+        except (Outdated, Unreadable):
+            return None
 
     def walk_codes(self, state: TableState, record: IndexRecord) -> _core.Hnsw | None:
         """The graph of the same column and metric whose codes walks of this index read, None where there is none."""
@@ -176,7 +195,7 @@ class Sources:
             built.extend(goal.view, goal.rows, self._threads, progress, slots, offsets, labels, codes, whole, most)
             seen.note(state, column.meaning.labels)
 
-    def _column(self, state: TableState, name: str) -> ColumnIndex:
+    def _column(self, state: TableState, name: Source) -> ColumnIndex:
         try:
             return self._attributes.column(state, name)
         except Outdated as error:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vdb.index.acorn import ACORN
     from vdb.index.ivf_spec import IVFPQ, IVFRaBitQ
     from vdb.index.label_spec import Label
+    from vdb.index.partial_spec import Partial
     from vdb.index.range_spec import Range
 
 
@@ -142,7 +143,7 @@ class Flat:
 
 
 GraphSpec: TypeAlias = "HNSW | ACORN"
-Spec: TypeAlias = "GraphSpec | Flat | Range | Label | IVFPQ | IVFRaBitQ"
+Spec: TypeAlias = "GraphSpec | Flat | Range | Label | Partial | IVFPQ | IVFRaBitQ"
 
 
 def check_graph(spec: GraphSpec) -> None:

@@ -8,6 +8,7 @@ from vdb.index.build import GRAPHS, OVER_ATTRIBUTES
 from vdb.index.ivf_spec import IVFS
 from vdb.index.machine import MACHINES, guessed, timed_queries, timed_rows
 from vdb.index.pace import NO_PACE, guessed_pace, pace_of
+from vdb.index.partial_spec import PARTIAL
 from vdb.index.recall import LEAST_ROWS
 from vdb.index.view import measurable
 from vdb.index.walk_codes import code_bytes
@@ -15,7 +16,7 @@ from vdb.metrics.custom import name_of
 from vdb.query.methods.lists import ListProbe, Lists
 from vdb.query.methods.method import Methods
 from vdb.query.methods.model import Graph
-from vdb.query.methods.overlays import LabelWalk, Overlay, RangeWalk
+from vdb.query.methods.overlays import LabelWalk, Overlay, Part, PartWalk, RangeWalk
 from vdb.query.methods.scans import CodeScan, Scan, why_no_codes
 from vdb.query.methods.walks import AcornWalk, GraphWalk, PostWalk, TwoHopWalk
 from vdb.query.planner import Planner
@@ -77,16 +78,29 @@ def bind(target: Target, question: Question, indexes: IndexManager, filtered: bo
             probe, stays = _of_lists(target, record, indexes, question, unusable)
             methods.append(probe)
             lasting = lasting and stays
-        elif record.kind in OVER_ATTRIBUTES and not unusable and (filtered or question.strategy == record.kind):
+        elif (
+            record.kind in OVER_ATTRIBUTES
+            and not unusable
+            and (filtered or question.strategy == record.kind or _has_all(target, record))
+        ):
             walk, stays = _of_overlay(target, record, graphs, question, indexes)
             methods.append(walk)
             lasting = lasting and stays
+        elif record.kind == PARTIAL:  # what cannot serve is not loaded
+            overlay = Overlay(record.name, record.name, int(record.params["M"]), None)
+            part = Part(str(record.params["where"]), unusable=unusable)
+            methods.append(PartWalk(overlay, Graph(overlay.M, target.rows), machine, question, part))
     return Bound(Planner(Methods.of(methods)), lasting and all(g.lasting for g in graphs))
 
 
 def _why_unusable(target: Target, record: IndexRecord, indexes: IndexManager, wanted: str) -> str:
     metric = record.params["metric"]
     return f"metric is {metric}" if metric != wanted else indexes.lacks_room(target.state, record)
+
+
+def _has_all(target: Target, record: IndexRecord) -> bool:
+    """Whether a partial index has every row."""
+    return any(term.column == record.name and term.has_all for term in target.everything.parts)
 
 
 def _served(target: Target, record: IndexRecord, indexes: IndexManager, needed: bool) -> _Served:
@@ -176,7 +190,7 @@ def _of_lists(
 def _of_overlay(
     target: Target, record: IndexRecord, graphs: list[_Served], question: Question, indexes: IndexManager
 ) -> tuple[Method, bool]:
-    """The walk of a range index or of the overlays of values, and whether it stays as it is.
+    """The walk of a range index, of the overlays of values or of a partial index, and whether it stays as it is.
 
     It reads the codes of a graph over all rows, whose curve serves where it has none of its own.
     """
@@ -189,9 +203,15 @@ def _of_overlay(
         graph = Graph(M, target.rows, curve)
         lasting = not curve.is_stale(target.state.next_slot, target.state.live.count)
     codes = near.record.name if near is not None and near.has_codes else None
-    overlay = Overlay(record.name, str(record.params["attribute"]), M, codes, curve is not None)
+    attribute = record.name if record.kind == PARTIAL else str(record.params["attribute"])
+    overlay = Overlay(record.name, attribute, M, codes, curve is not None)
     if record.kind == "range":
         return RangeWalk(overlay, graph, machine, question), lasting
     at_hand = indexes.overlays(target.state, record)
-    count = None if at_hand is None else at_hand[0].count
-    return LabelWalk(overlay, graph, machine, question, count), lasting and count is not None
+    lasting = lasting and at_hand is not None
+    if record.kind == PARTIAL:
+        where = str(record.params["where"])
+        changed = Part(where, unusable="rows were changed in this transaction")
+        part = changed if at_hand is None else Part(where, at_hand[0].count(0))
+        return PartWalk(overlay, graph, machine, question, part), lasting and part.nodes > 0
+    return LabelWalk(overlay, graph, machine, question, None if at_hand is None else at_hand[0].count), lasting

@@ -163,15 +163,17 @@ class Executor:
 
     def _make_target(self, state: TableState, column: VectorColumn, metric: AnyMetric) -> Target:
         allowed = measurable(state, column.name, metric)
+        indexes = OpenIndexes(self._indexes, state)
+        every = None if allowed.count == state.next_slot else allowed
         return Target(
             name=f"{state.schema.name}.{column.name}",
             state=state,
             column=column,
             metric=metric,
             view=vector_view(state, column.name, metric),
-            everything=Chosen(None if allowed.count == state.next_slot else allowed, allowed.count),
+            everything=Chosen(every, allowed.count, parts=indexes.parts(column.name, allowed)),
             source=RowSource(state, self._fetch(state)),
-            indexes=OpenIndexes(self._indexes, state),
+            indexes=indexes,
         )
 
     def _planned(self, target: Target, chosen: Chosen, request: Request, actuals: Actuals) -> Search:
@@ -185,9 +187,8 @@ class Executor:
         if (known := chosen.plans.get(question)) is not None:
             return known, None
         planner, lasting = self._bound(target, question, chosen is not target.everything)
-        seen = Situation(
-            question, target.rows, chosen.count, target.state.next_slot, None, chosen.ranges, chosen.labels
-        )
+        terms = chosen.ranges, chosen.labels, chosen.parts
+        seen = Situation(question, target.rows, chosen.count, target.state.next_slot, None, *terms)
         plan, walk = planner.decide(seen)
         seeds = None
         if walk is not None:

@@ -10,7 +10,7 @@ from vdb.query.methods.method import IMPOSSIBLE
 if TYPE_CHECKING:
     from vdb._core import SearchStats
     from vdb.query.methods.method import Method, Methods
-    from vdb.query.resolve import LabelTerm, RangeTerm
+    from vdb.query.resolve import LabelTerm, PartTerm, RangeTerm
 
 
 _NEARLY_ALL: Final = 0.9  # of the rows
@@ -51,6 +51,8 @@ class Situation(NamedTuple):
         The share of the rows near the query that the predicate allows; None where nobody looked.
     ranges, labels : tuple
         The terms of the predicate that are a range of one column, or values of one.
+    parts : tuple
+        Which partial indexes have all of the matching rows.
     """
 
     question: Question
@@ -60,6 +62,7 @@ class Situation(NamedTuple):
     density: float | None = None
     ranges: tuple[RangeTerm, ...] = ()
     labels: tuple[LabelTerm, ...] = ()
+    parts: tuple[PartTerm, ...] = ()
 
     @property
     def k(self) -> int:

@@ -38,12 +38,14 @@ _REMEDIES: Final = {
     "acorn": "create_index(column, ACORN(metric=...)) or HNSW(metric=...) for this metric",
     "range": "create_index(column, Range(attribute)) and a predicate that demands a range of the attribute",
     "label": "create_index(column, Label(attribute)) and a predicate that demands values of the attribute",
+    "partial": "create_index(column, HNSW(metric=...), where=...) and a predicate that asks for rows of it only",
     "ivf": "create_index(column, IVFPQ(metric=...)) or IVFRaBitQ(metric=...) for this metric",
 }
 _MISSING: Final = {
     "ivf": "the column has no inverted lists",
     "range": "the column has no range index",
     "label": "the column has no label index",
+    "partial": "the column has no index with WHERE",
 }
 
 
@@ -71,7 +73,7 @@ class Planner:
 
     def decide(self, seen: Situation) -> Decision:
         """InvalidArgument where a forced strategy cannot run."""
-        rows, density, ranges, labels = seen.matching, seen.density, seen.ranges, seen.labels
+        rows, density, ranges, labels, parts = seen.matching, seen.density, seen.ranges, seen.labels, seen.parts
         if 2 * seen.k <= rows < seen.rows:  # else k or every row is a limit of its own
             rows = min(_rounded(rows), seen.rows - 1)
         if density is not None:
@@ -80,10 +82,12 @@ class Planner:
             ranges = tuple(term.like(_rounded(term.rows)) for term in ranges)
         if labels:
             labels = tuple(term.like(_rounded(term.rows)) for term in labels)
-        key = rows, density, ranges, labels
+        if parts:
+            parts = tuple(term.like(_rounded(term.rows)) for term in parts)
+        key = rows, density, ranges, labels, parts
         known = self._decided.get(key)
         if known is None:
-            alike = seen._replace(matching=rows, density=density, ranges=ranges, labels=labels)
+            alike = seen._replace(matching=rows, density=density, ranges=ranges, labels=labels, parts=parts)
             quote = quoted(alike, self.methods)
             known = Decision(make_plan(alike, self.methods, quote), wants_density(alike, self.methods, quote))
             if len(self._decided) >= _DECISIONS:

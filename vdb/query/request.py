@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vdb.metrics.custom import AnyMetric
     from vdb.types import Dtype, Predicate, StoredMatrix, TableSchema, VectorColumn
 
-STRATEGIES: Final = ("auto", "scan", "codes", "graph", "post", "acorn", "range", "label", "ivf")
+STRATEGIES: Final = ("auto", "scan", "codes", "graph", "post", "acorn", "range", "label", "partial", "ivf")
 _MOST_LISTS: Final = 2**31 - 1  # more than any index has
 
 

@@ -60,6 +60,18 @@ class LabelTerm(NamedTuple):
         return LabelTerm(self.column, self.label_ids, self.any, rows)
 
 
+class PartTerm(NamedTuple):
+    """Whether a partial index, which has `rows` live rows, has all of the rows asked for; `column` is its name."""
+
+    column: str
+    rows: int
+    has_all: bool
+
+    def like(self, rows: int) -> PartTerm:
+        """The same of an index over so many rows."""
+        return PartTerm(self.column, rows, self.has_all)
+
+
 class Resolved(NamedTuple):
     """The rows for which a predicate is TRUE.
 

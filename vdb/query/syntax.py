@@ -12,6 +12,8 @@ from vdb.query.tokens import check_tokens, too_deep
 from vdb.storage.connection import parser_connection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vdb.errors import PredicateError
     from vdb.query.source import Source
 
@@ -21,7 +23,7 @@ Places: TypeAlias = dict[int, int]
 HEAD: Final = "SELECT 1 FROM __t WHERE "
 ORIGIN: Final = len(HEAD) + 1  # the user's text stands in brackets, which no clause can follow
 
-_MEANINGLESS: Final = frozenset({"query_location", "query_location_length", "is_operator"})
+_MEANINGLESS: Final = frozenset({"query_location", "query_location_length", "named_param_map", "is_operator"})
 
 
 def read(source: Source) -> Node:
@@ -55,7 +57,7 @@ def render(root: Node, source: Source) -> tuple[str, Places]:
         sql = ask("json_deserialize_sql", json.dumps(_frame(root)))
     except (RecursionError, duckdb.Error) as error:
         raise too_deep(source) from error
-    places = _same_meaning(root, _read(sql, source)) if sql.startswith(HEAD) else None
+    places = same_meaning(root, _read(sql, source)) if sql.startswith(HEAD) else None
     if places is None:
         raise source.error(f"DuckDB writes this predicate back as something else: {sql:.200}", fix="Fix: simplify it.")
     return sql[len(HEAD) :], places
@@ -96,16 +98,22 @@ def _empty_frame() -> str:
     return ask("json_serialize_sql", f"{HEAD}(TRUE)")
 
 
-def _same_meaning(user: Node, ours: Node) -> Places | None:
-    """Compare two trees but for the places of their nodes; return the place in `user` of each in `ours`."""
+def same_meaning(a: Any, b: Any, as_read: Callable[[Node, Node], Node] | None = None) -> Places | None:
+    """Whether two trees say the same, but for places and for what DuckDB writes in another way each time.
+
+    The place in `a` of each node of `b` then; None where they differ. `as_read` may give another form of a node to
+    compare, beside that of the other tree.
+    """
     places: Places = {}
-    stack: list[tuple[Any, Any]] = [(user, ours)]
+    stack: list[tuple[Any, Any]] = [(a, b)]
     while stack:
         a, b = stack.pop()
         if isinstance(a, dict) and isinstance(b, dict):
-            if a.keys() != b.keys():
+            if as_read is not None:
+                a, b = as_read(a, b), as_read(b, a)
+            if a.keys() - _MEANINGLESS != b.keys() - _MEANINGLESS:
                 return None
-            if "query_location" in a:
+            if "query_location" in a and "query_location" in b:
                 places.setdefault(b["query_location"], a["query_location"])
             stack += [(a[key], b[key]) for key in a if key not in _MEANINGLESS]
         elif isinstance(a, list) and isinstance(b, list):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from vdb import _core
 from vdb.index.filtered import SEEDS
-from vdb.query.resolve import BY_CACHE
+from vdb.index.partial_spec import PARTIAL
+from vdb.query.resolve import BY_CACHE, PartTerm
 
 if TYPE_CHECKING:
     from vdb.index.manager import IndexManager
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from vdb.query.plan import Plan, Question
     from vdb.query.resolve import LabelTerm, RangeTerm, Resolved
     from vdb.query.result import RowSource
-    from vdb.storage.state import TableState
+    from vdb.storage.state import IndexRecord, TableState
     from vdb.types import FloatMatrix, Slots, StoredMatrix, VectorColumn
 
 _CHOSEN_KEPT: Final = 16  # row sets of one target, each a bit a slot
@@ -32,6 +33,8 @@ class Chosen:
         None: every slot.
     ranges, labels : tuple
         The terms of the predicate that an index over an attribute may serve.
+    parts : tuple
+        Which of the partial indexes of the column have all of them.
     plans : dict
         The plans made for them that hold for any query, by what the caller asked for.
     """
@@ -40,6 +43,7 @@ class Chosen:
     count: int
     ranges: tuple[RangeTerm, ...] = ()
     labels: tuple[LabelTerm, ...] = ()
+    parts: tuple[PartTerm, ...] = ()
     plans: dict[Question, Plan] = field(default_factory=dict)
     _populations: dict[str, _core.Population] = field(default_factory=dict)
 
@@ -105,7 +109,8 @@ class Target:
         if known is not None and known[0] is rows:
             return known[1]
         allowed = rows if self.everything.rows is None else rows & self.everything.rows
-        found = Chosen(allowed, allowed.count, resolved.ranges, resolved.labels)
+        parts = self.indexes.parts(self.column.name, allowed)
+        found = Chosen(allowed, allowed.count, resolved.ranges, resolved.labels, parts)
         if resolved.how != BY_CACHE:  # the same row set does not come again
             return found
         if len(self.chosen) >= _CHOSEN_KEPT:
@@ -128,6 +133,27 @@ class OpenIndexes:
         self._range_graphs: dict[str, _core.RangeGraph] = {}
         self._label_graphs: dict[str, _core.LabelGraph] = {}
         self._cells: dict[str, _core.Cells] = {}
+        self._members: dict[str, _core.RowSet] = {}
+        self._partial = tuple(record for record in state.indexes.values() if record.kind == PARTIAL)
+
+    def parts(self, column: str, rows: _core.RowSet) -> tuple[PartTerm, ...]:
+        """Which of the partial indexes of a column have all of some rows, as far as that is known."""
+        found = []
+        for record in self._partial:
+            if record.column == column:
+                members = self._members_of(record)
+                if members is not None:
+                    found.append(PartTerm(record.name, members.count, (rows - members).count == 0))
+        return tuple(found)
+
+    def _members_of(self, record: IndexRecord) -> _core.RowSet | None:
+        known = self._members.get(record.name)
+        if known is None:
+            members = self._manager.members(self._state, record)
+            if members is None:
+                return None
+            known = self._members[record.name] = members & self._state.live
+        return known
 
     def graph(self, name: str) -> _core.Hnsw:
         """That of an HNSW or ACORN."""
@@ -158,7 +184,7 @@ class OpenIndexes:
         return known
 
     def label_graph(self, name: str) -> _core.LabelGraph:
-        """That of a Label."""
+        """That of a Label, or of a partial index."""
         known = self._label_graphs.get(name)
         if known is None:
             record = self._state.indexes[name]

@@ -64,6 +64,10 @@ def _add(session: Session, reader: Reader, schema: TableSchema) -> None:
         raise reader.error(
             "a column with CHECK cannot be added to a table", "Fix: leave CHECK out, or declare it in CREATE TABLE."
         )
+    if own.unique:
+        raise reader.error(
+            "a column with UNIQUE cannot be added to a table", f"Fix: add it, then CREATE UNIQUE INDEX ON t ({name})."
+        )
     if lenient and any(known.name.lower() == name.lower() for known in schema.columns):
         return
     if own.default is not None:

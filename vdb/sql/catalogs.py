@@ -47,7 +47,8 @@ def _indexes(session: Session) -> Iterator[Sequence[object]]:
         for record in state.all_indexes.values():
             if record.kind == ATTRIBUTE_KIND:
                 covered, memory_bytes = engine.attributes.size_of(record)
-                yield name, record.name, record.column, record.kind, None, "{}", covered, memory_bytes
+                params = json.dumps(dict(record.params))
+                yield name, record.name, record.column, record.kind, None, params, covered, memory_bytes
             else:
                 info = engine.indexes.info(name, record.name)
                 params = json.dumps(info.params)

@@ -45,11 +45,14 @@ class Declared:
         The expression behind DEFAULT.
     checks : tuple of str
         The conditions of its CHECKs.
+    unique : bool
+        Whether it is UNIQUE.
     """
 
     text: str
     default: str | None = None
     checks: tuple[str, ...] = ()
+    unique: bool = False
 
 
 def declared(reader: Reader) -> Declared:
@@ -57,7 +60,7 @@ def declared(reader: Reader) -> Declared:
     text = reader.until(_CONSTRAINTS)
     if not text:
         raise reader.error("expected a type")
-    default, checks = None, []
+    default, checks, unique = None, [], False
     while reader.peek() in _CONSTRAINTS:
         if reader.take("constraint"):
             reader.name("the name of a constraint")
@@ -67,11 +70,13 @@ def declared(reader: Reader) -> Declared:
             text += " NOT NULL"
         elif reader.take("default"):
             default = default_text(reader)
+        elif reader.take("unique"):
+            unique = True
         elif reader.take("check"):
             checks.append(reader.bracketed())
         elif not reader.take("null"):
             raise not_kept(reader)
-    return Declared(text, default, tuple(checks))
+    return Declared(text, default, tuple(checks), unique)
 
 
 def default_text(reader: Reader) -> str:
@@ -86,7 +91,8 @@ def not_kept(reader: Reader) -> InvalidArgument:
     """The error for a constraint that is not supported."""
     word = reader.peek().upper()
     return reader.error(
-        f"{word} is no constraint of this database; expected PRIMARY KEY of one column, NOT NULL, DEFAULT or CHECK",
+        f"{word} is no constraint of this database; expected PRIMARY KEY of one column, NOT NULL, UNIQUE, DEFAULT or"
+        " CHECK",
         f"Fix: leave {word} out.",
     )
 

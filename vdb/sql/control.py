@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from vdb.errors import InvalidState, NotFound
 from vdb.sql import tree
+from vdb.sql.given import named
 from vdb.sql.result import Result
-from vdb.sql.tokens import Reader
+from vdb.sql.tokens import Reader, Script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
     from vdb.sql.tokens import Statement
 
 _NOTHING: Final = Result(None)
+# Pragmas of DuckDB and of vss that show something, as queries; $t is their argument.
+_SHOWING: Final = {
+    "show_tables": "SELECT table_name AS name FROM vdb_tables() ORDER BY 1",
+    "version": "SELECT * FROM pragma_version()",
+    "hnsw_index_info": "SELECT * FROM vdb_indexes()",
+    "table_info": (
+        "SELECT row_number() OVER () - 1 AS cid, column_name AS name, column_type AS type, NOT is_nullable AS notnull,"
+        ' c."default" AS dflt_value, coalesce(column_name = primary_key, FALSE) AS pk'
+        " FROM vdb_columns() AS c JOIN vdb_tables() AS t USING (table_name) WHERE table_name = $t"
+    ),
+}
 _FIXES: Final = {
     "call": "SELECT * FROM the function.",
 }
@@ -70,7 +82,7 @@ def explain(session: Session, statement: Statement, values: Mapping[str, object]
 
 
 def set_(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:
-    """SET name = value, with `$name` or `?` for the value too."""
+    """SET name = value, with `$name` or `?` for the value too; DEFAULT sets it back."""
     reader = Reader(statement, 1)
     for scope in ("session", "local", "global"):
         reader.take(scope)
@@ -81,7 +93,7 @@ def set_(session: Session, statement: Statement, values: Mapping[str, object]) -
         value = next(iter(values.values()), None)
         reader.rest()
     else:
-        value = reader.value("a value")
+        value = None if reader.take("default") else reader.value("a value")
     reader.end()
     session.settings.put(name, value)
     return _NOTHING
@@ -110,11 +122,12 @@ def show(session: Session, statement: Statement, values: Mapping[str, object]) -
         with session.engine.store.statement() as opened:
             names = sorted([*opened.state.tables, *opened.state.views])
             return Result(session.shown(opened, ("name",), [(name,) for name in names]))
-    return session.query(statement.text, statement, values)
+    described = f"DESCRIBE {reader.rest()}"
+    return session.query(described, Script(described).statements[0], values)
 
 
 def pragma(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:  # noqa: ARG001
-    """PRAGMA vdb_check, hnsw_compact_index('name') and vdb_compact('table')."""
+    """PRAGMA vdb_check, hnsw_compact_index('name') and vdb_compact('table'), and those that show something."""
     reader = Reader(statement, 1)
     name = reader.name("a pragma").lower()
     argument = ""
@@ -122,6 +135,9 @@ def pragma(session: Session, statement: Statement, values: Mapping[str, object])
         argument = str(reader.value("a name"))
         reader.expect(")")
     reader.end()
+    if name in _SHOWING:
+        given = named({"t": session.table(argument).schema.name} if "$t" in _SHOWING[name] else None)
+        return session.query(_SHOWING[name], Script(_SHOWING[name]).statements[0], given)
     if name == "vdb_check":
         session.engine.check()
     elif name == "vdb_compact":
@@ -130,7 +146,8 @@ def pragma(session: Session, statement: Statement, values: Mapping[str, object])
         session.engine.compact(table_of_index(session, argument))
     else:
         raise reader.error(
-            f"there is no pragma {name!r}; expected vdb_check, vdb_compact('table') or hnsw_compact_index('index')",
+            f"there is no pragma {name!r}; expected vdb_check, vdb_compact('table'), hnsw_compact_index('index')"
+            f" or {', '.join(_SHOWING)}",
             "Fix: use one of them; settings are for SET.",
         )
     return _NOTHING

@@ -9,12 +9,13 @@ from vdb.errors import AlreadyExists
 from vdb.query.source import fold
 from vdb.sql import tree
 from vdb.sql.columns import declared, not_kept, read_check, with_defaults
-from vdb.sql.create_index import create_index
+from vdb.sql.create_index import column_list, create_index, unique_of
 from vdb.sql.create_view import create_view
 from vdb.sql.result import Result
 from vdb.sql.staging import Call, staged
 from vdb.sql.tokens import Reader
 from vdb.storage.schema import parse_schema
+from vdb.storage.unique import unique_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,7 @@ class _Declaration:
     defaults: dict[str, str] = field(default_factory=dict)
     checks: list[str] = field(default_factory=list)
     key: str | None = None
+    unique: list[tuple[str | None, list[str]]] = field(default_factory=list)  # a name, if any, and columns
 
 
 def create(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:
@@ -69,10 +71,14 @@ def create(session: Session, statement: Statement, values: Mapping[str, object])
     schema = with_defaults(schema, given.defaults)
     reader.end()
     checks = [read_check(schema, text) for text in given.checks]
+    records = [unique_of(reader, schema, columns, chosen) for chosen, columns in given.unique]
     with session.engine.writing(name) as transaction:
         if known:
             transaction.drop_table(session.table(name).schema.name)
         transaction.create_table(schema, checks)
+        for record in records:
+            if unique_columns(record) != (schema.key,):
+                transaction.put_index(record)
     return Result(None)
 
 
@@ -114,6 +120,7 @@ def _declaration(reader: Reader) -> _Declaration:
             own = declared(reader)
             found.columns[column] = own.text
             found.checks += own.checks
+            found.unique += [(None, [column])] if own.unique else []
             if own.default is not None:
                 found.defaults[column] = own.default
         if reader.take(")"):
@@ -128,10 +135,12 @@ def _declaration(reader: Reader) -> _Declaration:
 
 
 def _constraint(reader: Reader, found: _Declaration) -> None:
-    if reader.take("constraint"):
-        reader.name("the name of a constraint")
+    name = reader.name("the name of a constraint") if reader.take("constraint") else None
     if reader.take("check"):
         found.checks.append(reader.bracketed())
+        return
+    if reader.take("unique"):
+        found.unique.append((name, column_list(reader)))
         return
     if not reader.take("primary", "key", "("):
         raise not_kept(reader)

@@ -1,4 +1,4 @@
-"""CREATE INDEX ... USING kind (columns) WITH (options), in the words of DuckDB's vss and of pgvector too."""
+"""CREATE INDEX ... USING kind (columns) WITH (options) WHERE condition, as DuckDB's vss and pgvector spell it too."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from vdb.errors import InvalidArgument
 from vdb.index.build import SPECS
 from vdb.index.label_spec import Label
 from vdb.index.range_spec import Range
+from vdb.query.wanted import check_condition, partial_index
 from vdb.sql.result import Result
 from vdb.sql.staging import target_column
 from vdb.storage.schema import did_you_mean
+from vdb.storage.unique import unique_record
 from vdb.types import VectorColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vdb.index.spec import Spec
     from vdb.sql.session import Session
     from vdb.sql.tokens import Reader
+    from vdb.storage.state import IndexRecord
     from vdb.types import TableSchema
 
 _ATTRIBUTE: Final = frozenset({"", "attribute", "art", "btree", "sorted", "bitmap", "labels"})
@@ -33,24 +38,25 @@ _MOST_COLUMNS: Final = 2
 
 def create_index(session: Session, reader: Reader, unique: bool) -> Result:
     """Run what follows CREATE INDEX."""
-    if unique:
-        raise reader.error("a UNIQUE index is not supported", "Fix: declare the column as PRIMARY KEY.")
     lenient = reader.take("if", "not", "exists")
     name = None if reader.peek() == "on" else reader.name("the name of the index")
     reader.expect("on")
     table = session.table(reader.table())
     schema = table.schema
+    if unique:
+        record = unique_of(reader, schema, column_list(reader), name)
+        if not reader.done:
+            raise reader.error("expected the end: a UNIQUE index has no kind, options or condition")
+        if not (lenient and record.name in table.all_indexes):
+            session.engine.attributes.put(record)
+        return Result(None)
     kind = reader.name("a kind of index").lower() if reader.take("using") else ""
     columns, metric = _columns(reader, schema)
     if kind == "diskann":
         kind = "hnsw" if len(columns) == 1 else "label"
     kind = _KINDS.get(kind, kind)
     options = _options(reader)
-    if reader.peek() == "where":
-        raise reader.error(
-            "an index over a part of the rows is not supported: one over all rows answers searches with WHERE",
-            "Fix: leave WHERE out, or CREATE INDEX ... USING LABEL (vector, column) for the values of a column.",
-        )
+    where = reader.rest() if reader.take("where") else None
     reader.end()
     if name is not None and lenient and name in table.all_indexes:
         return Result(None)
@@ -60,14 +66,38 @@ def create_index(session: Session, reader: Reader, unique: bool) -> Result:
                 f"an index of attributes has one column and no options, got {', '.join([*columns, *options])}.\n"
                 "  Fix: create one for each column."
             )
+        check_condition(schema, where)
         session.engine.attributes.create(schema.name, columns[0], name)
         return Result(None)
     if metric and options.setdefault("metric", metric) != metric:
         raise InvalidArgument(
             f"the operator class says {metric}, WITH says {options['metric']}.\n  Fix: leave one of them out."
         )
-    session.engine.indexes.create(schema.name, columns[0], _spec(kind or "hnsw", columns, options), name)
+    spec = _spec(kind or "hnsw", columns, options)
+    if where is not None:
+        spec = partial_index(schema, spec, where)
+    session.engine.indexes.create(schema.name, columns[0], spec, name)
     return Result(None)
+
+
+def column_list(reader: Reader) -> list[str]:
+    """Names between brackets."""
+    reader.expect("(")
+    names = [reader.name("a column")]
+    while not reader.take(")"):
+        reader.expect(",")
+        names.append(reader.name("a column"))
+    return names
+
+
+def unique_of(reader: Reader, schema: TableSchema, columns: Sequence[str], name: str | None) -> IndexRecord:
+    """The record of a UNIQUE over columns of a table. InvalidArgument where one is of vectors, or comes twice."""
+    found = [target_column(schema, column) for column in columns]
+    for column in found:
+        if isinstance(schema.by_name[column], VectorColumn) or found.count(column) > 1:
+            why = "comes twice" if found.count(column) > 1 else "is a vector column"
+            raise reader.error(f"UNIQUE of {schema.name}.{column}, which {why}", "Fix: name attributes, each once.")
+    return unique_record(schema.name, found, name)
 
 
 def _columns(reader: Reader, schema: TableSchema) -> tuple[list[str], str]:

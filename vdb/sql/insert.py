@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from vdb.sql.staging import Call, default_of, settled, staged, target_column, wi
 from vdb.sql.update import update_from
 from vdb.storage.rows import quoted, table_name
 from vdb.storage.staged import WRITTEN
+from vdb.storage.unique import unique_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from vdb.query.syntax import Node
     from vdb.sql.session import Session
     from vdb.sql.staging import Staged
+    from vdb.storage.state import TableState
     from vdb.storage.store import WriteTransaction
     from vdb.types import Slots, TableSchema
+
+_TAKEN: Final = "_vdb_taken"
 
 
 def insert(session: Session, node: Node, values: Mapping[str, object]) -> Result:
@@ -35,7 +39,7 @@ def insert(session: Session, node: Node, values: Mapping[str, object]) -> Result
         call = Call(session, statement, values)
         columns, query = _source(call, node, schema)
         with staged(call, query, schema, columns) as rows:
-            changed = _resolve_conflicts(call, transaction, node, schema, rows)
+            changed = _resolve_conflicts(call, transaction, node, state, rows)
             first = transaction.state.table(schema.name).next_slot
             added = rows.n
             if added:
@@ -84,50 +88,73 @@ def _action(node: Node) -> str:
     return str(info.get("action_type", "THROW"))
 
 
-def _resolve_conflicts(
-    call: Call, transaction: WriteTransaction, node: Node, schema: TableSchema, rows: Staged
-) -> Slots:
-    """Do what ON CONFLICT says about keys that are taken, and leave the rows to insert; returns the changed slots."""
+def _resolve_conflicts(call: Call, transaction: WriteTransaction, node: Node, state: TableState, rows: Staged) -> Slots:
+    """Do what ON CONFLICT says about values that are taken, and leave the rows to insert; returns the changed slots."""
     action = _action(node)
-    changed = NO_SLOTS
     if action == "THROW":
-        return changed
-    if schema.key is None or schema.key not in rows.columns:
-        raise InvalidArgument(
-            f"ON CONFLICT needs the primary key of {schema.name} among the values; it is: {schema.key or 'none'}.\n"
-            "  Fix: give it, or leave ON CONFLICT out."
-        )
-    info = node["on_conflict_info"]
-    named: Sequence[str] = [name.lower() for name in info.get("indexed_columns", [])]
-    if named and named != [schema.key.lower()]:
-        raise InvalidArgument(f"ON CONFLICT ({', '.join(named)}): the key of {schema.name} is {schema.key}.")
-    key = quoted(schema.key)
-    taken = f"{key} IN (SELECT {key} FROM {table_name(schema)})"
+        return NO_SLOTS
+    targets = _targets(node, state, rows)
     if action == "UPDATE":
-        changed = _update_taken(call, transaction, node, schema, rows)
-    if action in ("NOTHING", "UPDATE"):
-        rows.ask(f"DELETE FROM temp.{WRITTEN} WHERE {taken}")
+        return _update_taken(call, transaction, node, rows, targets[0])
     if action == "NOTHING":
-        rows.ask(
-            f"DELETE FROM temp.{WRITTEN} WHERE rowid NOT IN (SELECT min(rowid) FROM temp.{WRITTEN} GROUP BY {key})"
-        )
-    return changed
+        for columns in targets:
+            known = " AND ".join(f"{quoted(name)} IS NOT NULL" for name in columns)
+            listed = ", ".join(map(quoted, columns))
+            rows.ask(
+                f"DELETE FROM temp.{WRITTEN} WHERE rowid IN (SELECT w.rowid FROM temp.{WRITTEN} AS w"
+                f" WHERE {_is_taken(state.schema, columns)})"
+            )
+            rows.ask(
+                f"DELETE FROM temp.{WRITTEN} WHERE {known}"
+                f" AND rowid NOT IN (SELECT min(rowid) FROM temp.{WRITTEN} GROUP BY {listed})"
+            )
+    return NO_SLOTS
 
 
-def _update_taken(call: Call, transaction: WriteTransaction, node: Node, schema: TableSchema, rows: Staged) -> Slots:
-    """ON CONFLICT DO UPDATE: an UPDATE of the rows whose key is given, FROM the given rows."""
-    changes = node["on_conflict_info"]["set_info"]
-    rows.ask(f"CREATE OR REPLACE TEMP TABLE vdb_given AS SELECT * FROM temp.{WRITTEN}")
-    kept = rows.ask(f"SELECT * FROM temp.{WRITTEN}").description
+def _targets(node: Node, state: TableState, rows: Staged) -> list[tuple[str, ...]]:
+    """The columns that ON CONFLICT is about: those it names, or those of the key and of whatever is UNIQUE."""
+    schema, info = state.schema, node["on_conflict_info"]
+    key = () if schema.key is None else (schema.key,)
+    known = [columns for columns in (key, *map(unique_columns, state.attribute_indexes.values())) if columns]
+    given = [columns for columns in known if set(columns) <= set(rows.columns)]
+    named = {name.lower() for name in info.get("indexed_columns", [])}
+    if named:
+        given = [columns for columns in given if {name.lower() for name in columns} == named]
+    if _action(node) == "REPLACE":
+        given = [columns for columns in given if columns == key]
+    if given and (len(given) == 1 or _action(node) == "NOTHING"):
+        return given
+    asked = f" ({', '.join(sorted(named))})" if named else ""
+    expected = " or ".join(f"({', '.join(columns)})" for columns in known) or "none"
+    raise InvalidArgument(
+        f"ON CONFLICT{asked} needs what is unique in {schema.name} among the"
+        f" values: the primary key or UNIQUE columns, {expected}.\n  Fix: give them, and name which are meant."
+    )
+
+
+def _is_taken(schema: TableSchema, columns: Sequence[str]) -> str:
+    """Whether a row of the table has the values of the row `w`."""
+    same = " AND ".join(f"t.{quoted(name)} = w.{quoted(name)}" for name in columns)
+    return f"EXISTS (SELECT 1 FROM {table_name(schema)} AS t WHERE {same})"
+
+
+def _update_taken(call: Call, transaction: WriteTransaction, node: Node, rows: Staged, columns: Sequence[str]) -> Slots:
+    """ON CONFLICT DO UPDATE: an UPDATE of the rows whose values are given, FROM the given rows; the others are left."""
+    changes, schema = node["on_conflict_info"]["set_info"], call.session.table(node["table"]).schema
+    kept = ", ".join(quoted(column[0]) for column in rows.ask(f"SELECT * FROM temp.{WRITTEN}").description)
+    rows.ask(
+        f"CREATE OR REPLACE TEMP TABLE vdb_given AS SELECT *, {_is_taken(schema, columns)} AS {_TAKEN}"
+        f" FROM temp.{WRITTEN} AS w"
+    )
     target = tree.relation(quoted(schema.name))
     given = tree.relation("temp.vdb_given AS excluded")
-    key = schema.key or ""
-    parts = [tree.expression("a = b", a=tree.column(schema.name, key), b=tree.column("excluded", key))]
+    parts = [
+        tree.expression("a = b", a=tree.column(schema.name, name), b=tree.column("excluded", name)) for name in columns
+    ]
     if changes.get("condition"):
         parts.append(changes["condition"])
     written = {**changes, "condition": tree.conjunction(parts)}
     slots = update_from(call, transaction, (target, given), written)
-    columns = ", ".join(quoted(column[0]) for column in kept)
-    rows.ask(f"CREATE OR REPLACE TEMP TABLE {WRITTEN} AS SELECT {columns} FROM temp.vdb_given")
+    rows.ask(f"CREATE OR REPLACE TEMP TABLE {WRITTEN} AS SELECT {kept} FROM temp.vdb_given WHERE NOT {_TAKEN}")
     rows.ask("DROP TABLE temp.vdb_given")
     return slots

@@ -1,7 +1,8 @@
 """MERGE INTO: DuckDB has no tree for it, so it is read by its clauses, each of which is part of a statement that has.
 
 The join is computed once, with the clause that each row falls to; then every clause is an UPDATE, DELETE or INSERT of
-its rows, through the one commit of every write.
+its rows, through the one commit of every write. RETURNING shows each of them as it is
+then, or was before it was deleted.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import numpy as np
 from vdb.errors import InvalidArgument
 from vdb.query.source import fold
 from vdb.sql import tree
+from vdb.sql.found import NO_SLOTS
 from vdb.sql.given import check_given
 from vdb.sql.result import Result
+from vdb.sql.returning import shown_rows
 from vdb.sql.scope import SHOWS_SLOT
 from vdb.sql.staging import Call, settled, staged, target_column
 from vdb.sql.tokens import Reader, Script
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from vdb.types import Slots, TableSchema
 
 _MERGED: Final = "vdb_merged"
+_RETURNED: Final = "vdb_merge_returned"
+_ACTION: Final = "merge_action"  # what RETURNING calls that which was done to a row
 _SLOT: Final = "_vdb_target"
 _CLAUSE: Final = "_vdb_clause"
 _GIVEN: Final = "_vdb_given"
@@ -57,17 +62,19 @@ class _Clause:
 
 @dataclass(frozen=True)
 class _Merge:
-    """A MERGE INTO as read: its two sides joined, and its clauses in order."""
+    """A MERGE INTO as read: its two sides joined, its clauses in order, and what RETURNING shows."""
 
     target: Node
     source: Node
     join: Node
     clauses: tuple[_Clause, ...]
+    returning: list[Node]
 
     @property
     def nodes(self) -> list[Any]:
         """Everything that was read."""
-        return [self.join, *(part for clause in self.clauses for part in (clause.condition, clause.node))]
+        parts = (part for clause in self.clauses for part in (clause.condition, clause.node))
+        return [self.join, *parts, self.returning]
 
     @property
     def name(self) -> str:
@@ -88,15 +95,17 @@ def merge(session: Session, statement: Statement, values: Mapping[str, object]) 
         opened.ask(f"CREATE OR REPLACE TEMP TABLE {_MERGED} AS {final}", bound)
         try:
             _check_once(call, schema, read)
+            _show(call, read, "", NO_SLOTS)
             n = 0
             for kind in _KINDS:  # so that a key that goes can come again
                 for number, clause in enumerate(read.clauses):
                     if clause.action == kind:
                         n += _carry_out(call, transaction, read, number)
+            return Result(opened.answer(f"SELECT * FROM temp.{_RETURNED}") if read.returning else None, n)
         finally:
             if not opened.failed:
                 opened.ask(f"DROP TABLE temp.{_MERGED}")
-    return Result(None, n)
+                opened.ask(f"DROP TABLE IF EXISTS temp.{_RETURNED}")
 
 
 def _read(statement: Statement) -> _Merge:
@@ -112,12 +121,12 @@ def _read(statement: Statement) -> _Merge:
     clauses = []
     while reader.take("when"):
         clauses.append(_read_clause(reader, quoted(join["left"]["table_name"])))
-    if reader.take("returning"):
-        raise reader.error("RETURNING of MERGE is not supported", "Fix: leave it out and SELECT the rows.")
+    table = quoted(join["left"]["table_name"])
+    returning = _parsed(f"DELETE FROM {table} RETURNING {reader.rest()}") if reader.take("returning") else {}
     reader.end()
     if not clauses:
         raise reader.error("expected WHEN MATCHED or WHEN NOT MATCHED")
-    return _Merge(join["left"], join["right"], join, tuple(clauses))
+    return _Merge(join["left"], join["right"], join, tuple(clauses), returning.get("returning_list", []))
 
 
 def _read_clause(reader: Reader, table: str) -> _Clause:
@@ -188,16 +197,43 @@ def _check_once(call: Call, schema: TableSchema, read: _Merge) -> None:
 
 
 def _carry_out(call: Call, transaction: WriteTransaction, read: _Merge, number: int) -> int:
+    """Do what a clause says to its rows; returns their number."""
     clause = read.clauses[number]
     schema = call.session.table(read.target["table_name"]).schema
     if clause.action == "delete":
-        found = call.statement.ask(f"SELECT {_SLOT} AS s FROM temp.{_MERGED} WHERE {_CLAUSE} = {number}").fetchnumpy()[
-            "s"
-        ]
-        return transaction.delete(schema.name, np.ascontiguousarray(found, np.uint32))
+        asked = call.statement.ask(f"SELECT {_SLOT} AS s FROM temp.{_MERGED} WHERE {_CLAUSE} = {number}")
+        slots = np.ascontiguousarray(asked.fetchnumpy()["s"], np.uint32)
+        _show(call, read, "DELETE", slots)  # as they were
+        return transaction.delete(schema.name, slots)
     if clause.action == "update":
-        return len(_update(call, transaction, read, number))
-    return _insert(call, transaction, read, number)
+        slots = _update(call, transaction, read, number)
+        _show(call, read, "UPDATE", slots)
+    else:
+        first = transaction.state.table(schema.name).next_slot
+        slots = np.arange(first, first + _insert(call, transaction, read, number), dtype=np.uint32)
+        _show(call, read, "INSERT", slots)
+    return len(slots)
+
+
+def _show(call: Call, read: _Merge, action: str, slots: Slots) -> None:
+    """Note what RETURNING shows of the rows in `slots`, to which `action` was done; the first call has none."""
+    if not read.returning:
+        return
+    schema = call.session.table(read.target["table_name"]).schema
+    done = tree.expression(f"'{action}'")
+
+    def put(node: Node) -> Node | None:
+        return done if fold(tree.only_name(node)) == _ACTION else None
+
+    shown = [
+        {**tree.replaced(node, put), "alias": node["alias"] or tree.shown_name(node)}
+        if any(map(put, tree.walk(node)))
+        else node
+        for node in copy.deepcopy(read.returning)
+    ]
+    final, bound = shown_rows(call, shown, schema, read.target["alias"] or schema.name, slots)
+    head = f"INSERT INTO temp.{_RETURNED}" if action else f"CREATE OR REPLACE TEMP TABLE {_RETURNED} AS"
+    call.statement.ask(f"{head} {final}", bound)
 
 
 def _update(call: Call, transaction: WriteTransaction, read: _Merge, number: int) -> Slots:

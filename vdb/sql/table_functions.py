@@ -44,6 +44,17 @@ _TABLE_FUNCTIONS: Final = frozenset(
     ]
 )
 _CATALOG_ALIASES: Final = {"pragma_hnsw_index_info": "vdb_indexes", "hnsw_index_info": "vdb_indexes"}
+# What the standard calls the catalogs; DuckDB's own show how rows are stored.
+_TABLES: Final = """SELECT 'vdb' AS table_catalog, 'main' AS table_schema, table_name, 'BASE TABLE' AS table_type
+    FROM vdb_tables UNION ALL SELECT 'vdb', 'main', view_name, 'VIEW' FROM vdb_views"""
+_OF_TABLES: Final = """SELECT 'vdb' AS table_catalog, 'main' AS table_schema, table_name, column_name,
+    1 + n - min(n) OVER (PARTITION BY table_name) AS ordinal_position, "default" AS column_default,
+    CASE WHEN is_nullable THEN 'YES' ELSE 'NO' END AS is_nullable, column_type AS data_type
+    FROM (SELECT *, row_number() OVER () AS n FROM vdb_columns)"""
+_INFORMATION: Final = {
+    "tables": (("vdb_tables", "vdb_views"), _TABLES),
+    "columns": (("vdb_columns",), _OF_TABLES),
+}
 _REFUSED: Final = frozenset({"write_log"})
 _METRICS: Final = {
     "l2": "array_distance",
@@ -58,14 +69,16 @@ def settle_functions(query: Node, schemas: Mapping[str, TableState]) -> tuple[st
 
     Those of DuckDB's vss extension become the queries that they stand for.
     """
-    catalogs = []
+    catalogs: list[str] = []
     for node in tree.walk(query):
         _wrap_sources(node)
         if node.get("type") == "BASE_TABLE" and node["catalog_name"]:
             raise InvalidArgument(
                 f"{node['catalog_name']}.{node['table_name']} names a catalog.\n  Fix: name the table alone."
             )
-        if node.get("type") == "TABLE_FUNCTION":
+        if node.get("type") == "BASE_TABLE" and fold(node["schema_name"]) == "information_schema":
+            catalogs += _inform(node)
+        elif node.get("type") == "TABLE_FUNCTION":
             name = node["function"].get("function_name", "").lower()
             name = _CATALOG_ALIASES.get(name, name)
             if name in _VSS:
@@ -100,9 +113,23 @@ def _wrap_sources(node: Node) -> None:
         node[key]["subquery"]["node"] = inner
 
 
+def _inform(node: Node) -> tuple[str, ...]:
+    """Put what the database says of itself in place of a table of information_schema; returns the catalogs it reads."""
+    name = fold(node["table_name"])
+    if name not in _INFORMATION:
+        raise InvalidArgument(
+            f"information_schema.{node['table_name']} is not kept here; expected {' or '.join(_INFORMATION)}.\n"
+            f"  Fix: read one of them, or FROM {'(), '.join(CATALOGS)}()."
+        )
+    catalogs, sql = _INFORMATION[name]
+    _expand(node, tree.relation(f"({sql}) AS t"))
+    return catalogs
+
+
 def _expand(node: Node, new: Node) -> None:
-    """Put a subquery in place of a call, under its alias."""
-    new |= {"alias": node["alias"] or node["function"]["function_name"], "column_name_alias": node["column_name_alias"]}
+    """Put a subquery in place of a call or a table, under its alias."""
+    name = node["table_name"] if node["type"] == "BASE_TABLE" else node["function"]["function_name"]
+    new |= {"alias": node["alias"] or name, "column_name_alias": node["column_name_alias"]}
     node.clear()
     node.update(new)
 

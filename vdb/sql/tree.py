@@ -11,7 +11,7 @@ import duckdb
 
 from vdb.errors import InvalidArgument
 from vdb.query.source import fold
-from vdb.query.syntax import Node, ask
+from vdb.query.syntax import Node, ask, same_meaning
 from vdb.sql.tokens import Script, with_operator
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ PARAMETER: Final = "p_"  # before the name of every parameter, so that all are n
 _QUERIES: Final = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 _WRITES: Final = frozenset({"INSERT_QUERY_NODE", "UPDATE_QUERY_NODE", "DELETE_QUERY_NODE", "COPY_QUERY_NODE"})
 _WRITE: Final = "WITH vdb_written AS (\n"
-_PLACES: Final = frozenset({"query_location", "query_location_length"})
-_IGNORED: Final = _PLACES | {"named_param_map", "is_operator"}
 
 
 def parse(statement: Statement) -> Node:
@@ -235,22 +233,7 @@ def _told(sql: str) -> Node:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether two trees say the same, but for places, and for what DuckDB writes in another way each time."""
-    stack = [(a, b)]
-    while stack:
-        a, b = stack.pop()
-        if isinstance(a, dict) and isinstance(b, dict):
-            a, b = _unwrapped(a, b), _unwrapped(b, a)
-            if a.keys() - _IGNORED != b.keys() - _IGNORED:
-                return False
-            stack += [(a[key], b[key]) for key in a if key not in _IGNORED]
-        elif isinstance(a, list) and isinstance(b, list):
-            if len(a) != len(b):
-                return False
-            stack += zip(a, b, strict=True)
-        elif a != b:
-            return False
-    return True
+    return same_meaning(a, b, _unwrapped) is not None
 
 
 def _unwrapped(node: Node, other: Node) -> Node:

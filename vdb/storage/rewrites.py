@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from vdb.types import Slots
 
@@ -42,15 +42,16 @@ class Rewrites:
         count = self.count + 1
         return Rewrites(count, {**self.latest, **dict.fromkeys(rewrite.columns, count)}, tuple(kept))
 
-    def touched(self, column: str, count: int) -> bool:
-        """Whether `column` was changed after the first `count` changes."""
-        return self.latest.get(column, 0) > count
+    def latest_of(self, columns: Iterable[str]) -> int:
+        """The count after the last change of any of these columns."""
+        return max((self.latest.get(column, 0) for column in columns), default=0)
 
-    def since(self, column: str, count: int) -> Slots | None:
-        """The slots, ascending, in which `column` was changed after the first `count` changes; None: not known."""
-        if not self.touched(column, count):
+    def since(self, columns: Collection[str], count: int) -> Slots | None:
+        """The slots, ascending, in which one of `columns` changed after the first `count` changes; None: not known."""
+        if self.latest_of(columns) <= count:
             return np.empty(0, np.uint32)
         behind = self.count - count
         if behind > len(self.kept):
             return None
-        return np.unique(np.concatenate([one.slots for one in self.kept[-behind:] if column in one.columns]))
+        changed = [one.slots for one in self.kept[-behind:] if not one.columns.isdisjoint(columns)]
+        return np.unique(np.concatenate(changed))

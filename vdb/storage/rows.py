@@ -247,6 +247,8 @@ class ColumnQuery:
 
     Attributes
     ----------
+    column : str
+        SQL: its quoted name, or an expression over the columns of the table.
     value : str
         SQL with `{item}` for the value, or for each item of a list that is not NULL.
     of_items : bool
@@ -262,9 +264,9 @@ def values(
     cursor: duckdb.DuckDBPyConnection, schema: TableSchema, query: ColumnQuery, which: int | Slots
 ) -> tuple[Slots, npt.NDArray[Any]]:
     """The slot and the value of every row, or item, that is not NULL; as `nulls` for `which`."""
-    name = quoted(query.column)
+    column = query.column
     with _only(cursor, which) as only:
-        source = f"SELECT {SLOT_COLUMN} AS s, {name} AS v FROM {table_name(schema)} WHERE {name} IS NOT NULL{only}"
+        source = f"SELECT {SLOT_COLUMN} AS s, {column} AS v FROM {table_name(schema)} WHERE {column} IS NOT NULL{only}"
         if query.of_items:
             source = f"SELECT s, unnest(v) AS v FROM ({source})"
         found = cursor.execute(
@@ -280,6 +282,21 @@ def nulls(cursor: duckdb.DuckDBPyConnection, schema: TableSchema, column: str, w
             f"SELECT {SLOT_COLUMN} AS s FROM {table_name(schema)} WHERE {quoted(column)} IS NULL{only}"
         ).fetchnumpy()
     return np.asarray(found["s"], np.uint32)
+
+
+def first_repeated(
+    cursor: duckdb.DuckDBPyConnection, schema: TableSchema, columns: Sequence[str], which: int | Slots
+) -> tuple[Any, ...] | None:
+    """The values of some columns, none of them NULL, in which a row equals another one; as `nulls` for `which`."""
+    names = [quoted(name) for name in columns]
+    same = " AND ".join(f"o.{name} = n.{name}" for name in names)
+    with _only(cursor, which) as only:
+        found = cursor.execute(
+            f"SELECT {', '.join(f'n.{name}' for name in names)} FROM {table_name(schema)} AS o JOIN"
+            f" (SELECT * FROM {table_name(schema)} WHERE TRUE{only}) AS n"
+            f" ON {same} AND o.{SLOT_COLUMN} <> n.{SLOT_COLUMN} LIMIT 1"
+        ).fetchall()
+    return found[0] if found else None
 
 
 @contextmanager

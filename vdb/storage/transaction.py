@@ -28,6 +28,7 @@ from vdb.storage.files import translated
 from vdb.storage.read import Reader
 from vdb.storage.schema import check_table_name
 from vdb.storage.state import ATTRIBUTE_KIND, DatabaseState, Generation, IndexRecord, TableState, VectorState
+from vdb.storage.unique import check_unique
 from vdb.storage.vector_header import Identity
 
 if TYPE_CHECKING:
@@ -381,6 +382,11 @@ class WriteTransaction(Reader):
         return source
 
     def _put(self, table: TableState) -> None:
+        try:
+            check_unique(self._cursor, self._pending.tables.get(table.schema.name), table)
+        except AlreadyExists:  # of rows that are written
+            self._failed = True
+            raise
         self._pending.tables[table.schema.name] = table
         self._refresh()
 

@@ -16,8 +16,8 @@ LabelGraph::LabelGraph(const LabelParams& params)
             "ef_construction must be from 1 to 100000, got " + std::to_string(params.ef_construction));
   VDB_CHECK(params.dim >= 1 && params.dim <= kMaxDim,
             "dim must be from 1 to " + std::to_string(kMaxDim) + ", got " + std::to_string(params.dim));
-  VDB_CHECK(params.min_rows >= 2 && params.min_rows <= kMaxSlots,
-            "min_rows must be from 2 to 2147483647, got " + std::to_string(params.min_rows));
+  VDB_CHECK(params.min_rows >= 1 && params.min_rows <= kMaxSlots,
+            "min_rows must be from 1 to 2147483647, got " + std::to_string(params.min_rows));
 }
 
 LabelGraph::Published LabelGraph::published() {

@@ -17,7 +17,7 @@ struct LabelParams {
   std::size_t M = 16;  // half the edges of a node at most
   std::size_t ef_construction = 200;
   std::uint64_t seed = 42;       // of the order in which rows come into an overlay
-  std::size_t min_rows = 1'000;  // that a label has before it gets an overlay
+  std::size_t min_rows = 1'000;  // that a label has before it gets an overlay; 1: every label has one, however common
 };
 
 // The labels of row i are labels[offsets[i]] up to labels[offsets[i + 1]]; one may come twice.

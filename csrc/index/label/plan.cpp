@@ -14,7 +14,8 @@ namespace vdb {
 namespace {
 
 // A label of more than 3/4 of the rows gets no overlay: a walk of the main graph, which goes through all rows and keeps
-// those that have the label, takes 1/share of the work, so there is at most a third of it to save.
+// those that have the label, takes 1/share of the work, so there is at most a third of it to save. Where every label is
+// to have one (min_rows is 1), there may be no main graph.
 constexpr std::size_t kGreatestShareOver = 4;
 constexpr std::size_t kGreatestShare = 3;
 // An overlay is kept until its label has only this share of the rows that began it, so that a label at the threshold
@@ -77,7 +78,8 @@ void LabelPlan::follow(std::span<const MemberChange> changes, HeldOverlays& held
                        std::uint32_t& next_number) const {
   note(changes, held);
   drop_rare(held);
-  const std::size_t most = members_.alive() / kGreatestShareOver * kGreatestShare;
+  const bool all = params_.min_rows == 1;
+  const std::size_t most = all ? members_.alive() : members_.alive() / kGreatestShareOver * kGreatestShare;
   std::vector<std::uint32_t> begun;
   for (std::size_t at = 0; at < held.size(); ++at) {
     const bool replaced = at + 1 < held.size() && held[at + 1].overlay.label == held[at].overlay.label;

@@ -1,4 +1,4 @@
-"""The walks of graphs over some rows: those in a range of a column, and those with a value."""
+"""The walks of graphs over some rows: those in a range of a column, with a value, or where a condition holds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vdb.query.answer import Found
     from vdb.query.nearest import Search
     from vdb.query.plan import Question, Situation
-    from vdb.query.resolve import LabelTerm, RangeTerm
+    from vdb.query.resolve import LabelTerm, PartTerm, RangeTerm
 
 _MOST_LABELS: Final = 4  # of a union: beyond, a walk of the whole graph meets them as soon
 _LEAST_SHARE: Final = 1 / 16  # of the rows of a term that match the rest: fewer are lost among the others
@@ -29,7 +29,8 @@ _LEAST_SHARE: Final = 1 / 16  # of the rows of a term that match the rest: fewer
 class Overlay(NamedTuple):
     """An index over one attribute: its name, the attribute, its edges a node, and the graph whose codes it reads.
 
-    `has_curve` says whether walks of it were measured, by the share of the rows that they are among.
+    `has_curve` says whether walks of it were measured, by the share of the rows that they are among. The attribute of a
+    partial index is itself.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Overlay(NamedTuple):
     has_curve: bool = False
 
 
-T = TypeVar("T", "RangeTerm", "LabelTerm")
+T = TypeVar("T", "RangeTerm", "LabelTerm", "PartTerm")
 
 
 class OverlayWalk(Walk, Generic[T]):
@@ -224,3 +225,46 @@ class LabelWalk(OverlayWalk["LabelTerm"]):
             return f"the predicate demands no value of {attribute}"
         found = self.term(seen) is not None
         return "" if found else f"not all of the values of {attribute}, or more than {_MOST_LABELS}, have overlays"
+
+
+class Part(NamedTuple):
+    """The condition of a partial index, the nodes of its graph, and why no search can use it, empty where one can."""
+
+    where: str
+    nodes: int = 0
+    unusable: str = ""
+
+
+class PartWalk(OverlayWalk["PartTerm"]):
+    """A walk of a partial index, where every row asked for is in it; what the predicate says is a filter on the way."""
+
+    strategy = "partial"
+
+    def __init__(self, overlay: Overlay, graph: Graph, machine: Machine, question: Question, part: Part) -> None:
+        super().__init__(overlay, graph, machine, question, part.unusable)
+        self._part = part
+
+    def terms(self, seen: Situation) -> tuple[PartTerm, ...]:
+        """Which partial indexes have all of the rows."""
+        return seen.parts
+
+    def among(self, term: PartTerm) -> tuple[list[int]] | tuple[()]:
+        """The one overlay there is."""
+        return ([0],) if term.has_all and self._part.nodes else ()
+
+    def graph_of(self, search: Search) -> _core.LabelGraph:
+        """The graph of the rows."""
+        return search.indexes.label_graph(self.index)
+
+    def why_no_term(self, seen: Situation) -> str:
+        """Where a row asked for is not in it, or it is empty."""
+        term = next((term for term in seen.parts if term.column == self.index), None)
+        if term is None:
+            return "which rows of this state are in it is not known"
+        if not term.has_all:
+            return f"not every row asked for is in it, WHERE {self._part.where}"
+        return "" if self._part.nodes else f"no row is in it, WHERE {self._part.where}"
+
+    def _work(self, seen: Situation, rows: float) -> Work | None:  # noqa: ARG002
+        """What a walk of all of it takes: there is one curve, of the rows there were when it was measured."""
+        return super()._work(seen, seen.rows)

@@ -61,6 +61,26 @@ TEST_CASE("overlays follow rows that come, and begin when their label becomes fr
   CHECK(graph.labels() == std::vector<std::uint32_t>{0, 1, 2});
 }
 
+TEST_CASE("every label has an overlay where one row is enough for it, also that of all rows") {
+  World w;
+  const Lists lists = make_lists(kRows, 3);
+  LabelParams each = params();
+  each.min_rows = 1;
+  LabelGraph graph(each);
+  for (const std::size_t n : {0U, 1U, 60U, 2000U}) {
+    const Lists known = head(lists, n);
+    extend(graph, w.vectors, known, nullptr, 2);
+    graph.check("here");
+    for (const std::uint32_t label : {0U, 1U, 2U, 3U, 9U}) {
+      CAPTURE(n);
+      CAPTURE(label);
+      CHECK(graph.count(label) == with_any(known, {label}, n).count());
+    }
+  }
+  CHECK(w.recall_of(graph, lists, 9) >= 0.97);
+  CHECK(w.recall_of(graph, lists, 3) >= 0.97);
+}
+
 TEST_CASE("rows that get a label are found under it, and those that lose it stay on the way until they are many") {
   World w;
   Lists lists(kRows);
@@ -272,7 +292,7 @@ TEST_CASE("memberships that are not of the view are refused") {
   refused({0, 1, 1, 1}, {5});
   CHECK_THROWS_AS(LabelGraph({kDim, Metric::kL2, 1, 60, 42, 200}), InvalidArgument);
   CHECK_THROWS_AS(LabelGraph({kDim, Metric::kL2, 8, 0, 42, 200}), InvalidArgument);
-  CHECK_THROWS_AS(LabelGraph({kDim, Metric::kL2, 8, 60, 42, 1}), InvalidArgument);
+  CHECK_THROWS_AS(LabelGraph({kDim, Metric::kL2, 8, 60, 42, 0}), InvalidArgument);
   CHECK_THROWS_AS(LabelGraph({0, Metric::kL2, 8, 60, 42, 200}), InvalidArgument);
 }
 
