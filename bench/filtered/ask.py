@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import ground_truth, metrics
-from bench.filtered.predicate import Inexpressible, to_sql
+from bench.filtered.predicate import EVERYTHING, Inexpressible, to_sql
 from bench.filtered.questions import Allowed
 
 if TYPE_CHECKING:
@@ -67,9 +67,12 @@ def ask_by_text(peer: FilteredPeer, questions: Questions, finder: RowFinder, pla
     """Ask a peer that knows no predicates from the text on: DuckDB finds the rows, which the peer is then handed."""
     asked = [(predicate, *to_sql(predicate)) for predicate in questions.predicates]
     rows = questions.allowed[0].n
+    unasked = peer.bind(EVERYTHING, questions.allowed[0]) if EVERYTHING in questions.predicates else None
 
     def search(i: int) -> RowNumbers:
         predicate, sql, values = asked[i]
+        if predicate == EVERYTHING:  # where there is no predicate, there is nothing to find
+            return peer.search(questions.queries[i], plan.k, unasked)
         bound = peer.bind(predicate, Allowed.of(finder.rows(sql, values), rows))
         return peer.search(questions.queries[i], plan.k, bound)
 

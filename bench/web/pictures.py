@@ -127,7 +127,7 @@ def _legend(figure: Figure, colours: dict[str, Any], plots: Sequence[Plot]) -> N
 def _bars(panel: Axes, plot: Plot, _: dict[str, Any]) -> None:
     names, values = zip(*plot["bars"], strict=True)
     bars = panel.barh(names, values, color=["black" if name.startswith("vdb") else "tab:blue" for name in names])
-    shown = FORMATS.get(plot["units"][1], lambda value: f"{value:,.0f}")
+    shown = FORMATS.get(plot["units"][1], "{:,.0f}".format)
     panel.bar_label(bars, labels=[shown(value) for value in values], fontsize=8, padding=3)
     panel.invert_yaxis()
     panel.set_xlim(0, 1.18 * max(values))

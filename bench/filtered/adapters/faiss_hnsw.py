@@ -10,7 +10,7 @@ from bench.adapters.base import FloatVector, RowNumbers
 from bench.adapters.faiss_hnsw import METRICS
 from bench.filtered.adapters.base import FilteredPeer, Sweep
 from bench.filtered.adapters.faiss_flat import bitmap
-from bench.filtered.predicate import Predicate
+from bench.filtered.predicate import EVERYTHING, Predicate
 from bench.filtered.questions import Allowed, FilteredData
 
 EFFORTS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
@@ -31,8 +31,8 @@ class FilteredFaissHnsw(FilteredPeer):
     def sweeps(self) -> dict[str, list[Sweep]]:
         return {self.name: [[{"ef": ef} for ef in EFFORTS]]}
 
-    def bind(self, predicate: Predicate, allowed: Allowed) -> Any:  # noqa: ARG002
-        return faiss.SearchParametersHNSW(sel=bitmap(allowed))
+    def bind(self, predicate: Predicate, allowed: Allowed) -> Any:
+        return faiss.SearchParametersHNSW(**({} if predicate == EVERYTHING else {"sel": bitmap(allowed)}))
 
     def search(self, q: FloatVector, k: int, bound: Any) -> RowNumbers:
         bound.efSearch = self.effort["ef"]

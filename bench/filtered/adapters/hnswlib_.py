@@ -9,11 +9,11 @@ import numpy as np
 
 from bench.adapters.base import FloatVector, RowNumbers, installed_version
 from bench.filtered.adapters.base import Effort, FilteredPeer, Sweep
-from bench.filtered.predicate import Predicate
+from bench.filtered.predicate import EVERYTHING, Predicate
 from bench.filtered.questions import Allowed, FilteredData
 
 EFFORTS = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
-Bound = tuple[Callable[[int], bool], int]
+Bound = tuple[Callable[[int], int] | None, int]
 
 
 class FilteredHnswlib(FilteredPeer):
@@ -33,9 +33,9 @@ class FilteredHnswlib(FilteredPeer):
     def choose(self, method: str, effort: Effort) -> None:  # noqa: ARG002
         self.index.set_ef(effort["ef"])
 
-    def bind(self, predicate: Predicate, allowed: Allowed) -> Bound:  # noqa: ARG002
-        mask = allowed.mask
-        return mask.tolist().__getitem__, int(mask.sum())
+    def bind(self, predicate: Predicate, allowed: Allowed) -> Bound:
+        mask = allowed.mask  # a byte a row: a list would be eight, for every question
+        return None if predicate == EVERYTHING else mask.tobytes().__getitem__, int(mask.sum())
 
     def search(self, q: FloatVector, k: int, bound: Bound) -> RowNumbers:
         allows, matching = bound

@@ -11,10 +11,11 @@ from filtered_results import RESULT, made_result, point
 
 from bench import ground_truth, report, result_file, workload
 from bench.filtered import adapters, measure, store, summary, tables
-from bench.filtered.adapters.base import FilteredPeer, TextPeer
+from bench.filtered.adapters.base import FilteredPeer, Setup, TextPeer
 from bench.filtered.adapters.numpy_ import NumpyGather
-from bench.filtered.ask import Pass, Verdict
+from bench.filtered.ask import Pass, Verdict, ask_by_text
 from bench.filtered.predicate import Inexpressible
+from bench.filtered.questions import Questioner, RowFinder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,6 +114,22 @@ def test_run_measures_every_cell_and_judges_the_answers(plan: workload.FilteredW
     assert point["text"]["median_us"] > 3
     assert words["broken"]["skipped"] == "failed: RuntimeError: out of order"
     assert result["cells"]["title_word"]["peers"]["words"]["vdb auto"]["skipped"] == "words has no words"
+
+
+def test_where_there_is_no_predicate_nothing_is_looked_up(plan: workload.FilteredWorkload, tmp_path: Path) -> None:
+    class Forbidden:
+        def rows(self, sql, values):
+            raise AssertionError(sql)
+
+    data = clustered(400, 12)
+    questioner = Questioner(data, "ip", RowFinder(data.attributes), 2, 5)
+    peer = Exact(Setup(plan.index))
+    peer.build(data, 1)
+    peer.choose("exact", {"ef": 2})
+    result = ask_by_text(peer, questioner.questions("all"), Forbidden(), plan.search)  # type: ignore[arg-type]
+    assert len(result.answers) == 10
+    with pytest.raises(AssertionError, match="number_of_sub_categories"):
+        ask_by_text(peer, questioner.questions("em"), Forbidden(), plan.search)  # type: ignore[arg-type]
 
 
 def test_run_goes_on_where_it_was_cut(plan: workload.FilteredWorkload, tmp_path: Path) -> None:

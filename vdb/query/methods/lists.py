@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from vdb.query.plan import Question, Situation
 
 _BLOCK: Final = 32  # rows whose codes are read together
-# Of what an answer may miss, what a search is set to miss by its curve. Curves are of queries made of rows; real ones lie
-# between more lists: set to miss 5 and 1 %, searches of the real papers missed 6.2 and 1.9 (bench/run.py ivf_384).
+# Of what an answer may miss, what a search is set to miss by its curve. Curves are of queries made of rows; real ones
+# lie between more lists: set to miss 5 and 1 %, searches of the real papers missed 6.2 and 1.9 (bench/run.py ivf_384).
 _SAFETY: Final = 0.6
 
 
@@ -149,9 +149,7 @@ def _filtered_work(walks: FilteredWalks, question: Question, curve: RecallCurve 
     return None if effort is None else _work(effort, walks.efs, (walks.steps, walks.tests), question.k)
 
 
-def _sure_effort(
-    efs: tuple[int, ...], recalls: tuple[tuple[float, ...], ...], question: Question
-) -> float | None:
+def _sure_effort(efs: tuple[int, ...], recalls: tuple[tuple[float, ...], ...], question: Question) -> float | None:
     """The effort for the recall, with safety where the curve has it; None where no effort finds as much."""
     recall = DEFAULT_RECALL if question.recall is None else question.recall
     sure = least_effort(efs, recalls, 1.0 - _SAFETY * (1.0 - recall), question.k)
