@@ -71,6 +71,8 @@ class FileNode:
 
     def survivor(self, chance: Random, luck: float) -> bytes:
         """What the disk may hold: each page any of its versions, the newest with probability `luck`."""
+        if not self.versions and not self.lengths:
+            return bytes(self.flushed)
         length = chance.choice([len(self.flushed), *self.lengths]) if chance.random() > luck else len(self.seen)
         result = bytearray(max(length, len(self.flushed), len(self.seen)))
         result[: len(self.flushed)] = self.flushed
@@ -110,7 +112,7 @@ class Disk:
 
     def __init__(self, root: Path, model: Model) -> None:
         self._root = PurePosixPath(root)
-        self._model = model
+        self.model = model
         self._changes: list[Change] = []
         self._top = Folder()
 
@@ -144,7 +146,7 @@ class Disk:
         count = chance.randrange(len(self._changes) + 1)
         for number, change in enumerate(self._changes):
             touched = {(id(folder), name) for folder, name, _ in change.names}
-            kept = number < count if self._model == Model.JOURNAL else chance.random() <= keep
+            kept = number < count if self.model == Model.JOURNAL else chance.random() <= keep
             if not kept or touched & tainted:
                 tainted |= touched
                 continue
@@ -175,7 +177,7 @@ class Disk:
     def _flush(self, node: Node) -> None:
         if isinstance(node, FileNode):
             node.flush()
-        if self._model == Model.JOURNAL:
+        if self.model == Model.JOURNAL:
             self._settle(self._changes)
         elif isinstance(node, Folder):
             self._settle([c for c in self._changes if any(folder is node for folder, _, _ in c.names)])

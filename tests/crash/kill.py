@@ -8,14 +8,20 @@ before the operation or after it: after it, where it returned. Some attempts kil
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
 import shutil
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from shim import Action, Kind, Shim, in_child, read_tape, was_killed
+from worker import Killed, Standby
 from workload import OPERATIONS, connect, contents, use
+
+import vdb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,23 +47,27 @@ class Scenario:
 
 
 class Ground:
-    """A folder with the databases that operations begin with, and a work place."""
+    """A folder with the databases that operations begin with, and a work place; one look in so many opens it twice."""
+
+    reopened: ClassVar[int] = 1
 
     def __init__(self, folder: Path) -> None:
         self.shim = Shim()
         self.folder = folder
         self.work = folder / "work" / "db"
         self.mended = 0  # opens that mended what DuckDB refused
+        self._looks = itertools.count()
+        self._looker = Standby(partial(Looker, self.work))
 
     def scenarios(self) -> list[Scenario]:
         """Creation, then every operation after the ones before it."""
-        base = None
+        base = before = None
         made = []
         for name in ("create", *OPERATIONS):
-            made.append(self._scenario(name, base))
-            following = self.folder / f"after-{name}"
-            shutil.copytree(self.work, following)
-            base = following
+            made.append(self._scenario(name, base, before))
+            before = made[-1].after
+            base = self.folder / f"after-{name}"
+            shutil.copytree(self.work, base)
         return made
 
     def fresh(self, base: Path | None) -> None:
@@ -65,7 +75,7 @@ class Ground:
         shutil.rmtree(self.work.parent, ignore_errors=True)
         self.work.parent.mkdir()
         if base is not None:
-            shutil.copytree(base, self.work)
+            shutil.copytree(base, self.work, copy_function=given)
 
     def perform(self, name: str, report: Callable[[object], None]) -> None:
         """Open, run an operation, report that it returned, close."""
@@ -86,27 +96,19 @@ class Ground:
         return call
 
     def look(self) -> Any:
-        """What is in the work place, taken to be left by a crash, or what went wrong in finding out."""
-        found, status = in_child(self._look)
-        if status != 0:
-            return {"failed": found[-1] if found else status}
-        self.mended += found[1]
-        return found[0]
+        """What is in the work place, taken to be left by a crash, or what went wrong in finding out.
 
-    def _look(self, report: Callable[[object], None]) -> None:
-        with connect(self.work) as db:
-            found = contents(db)
-            report(found)
-            report(len(db.recovery_report().mended))
-            use(db)
-        strays = [entry.name for entry in self.work.parent.iterdir() if entry != self.work]
-        assert not strays, f"left behind: {strays}"
-        with connect(self.work, read_only=True) as db:  # what the close published, if there was a publication
-            assert contents(db) == found
+        One process looks at one state after the other, and where something goes wrong another at the next.
+        """
+        try:
+            found, mended = self._looker.ask("look", next(self._looks) % self.reopened == 0)
+        except (AssertionError, Killed) as error:
+            return {"failed": str(error).strip().rpartition("\n")[2]}
+        self.mended += mended
+        return found
 
-    def _scenario(self, name: str, base: Path | None) -> Scenario:
+    def _scenario(self, name: str, base: Path | None, before: Any) -> Scenario:
         self.fresh(base)
-        before = None if base is None else self._contents()
         tape = self.folder / "tape"
 
         def call(report: Callable[[object], None]) -> None:
@@ -116,14 +118,43 @@ class Ground:
 
         demand(in_child(call))
         calls = [made.kind for made in read_tape(tape)]
-        return Scenario(name, base, calls, before, self._contents())
+        return Scenario(name, base, calls, before, self._looker.ask("peek"))
 
-    def _contents(self) -> Any:
-        def call(report: Callable[[object], None]) -> None:
-            with connect(self.work, read_only=True) as db:
-                report(contents(db))
 
-        return demand(in_child(call))[0]
+class Looker:
+    """A process that looks at states, one after the other. Its methods are asked for by `Worker`."""
+
+    def __init__(self, work: Path) -> None:
+        self._work = work
+
+    def look(self, reopens: bool) -> tuple[Any, int]:
+        """Everything in the database and how much was mended; it took writes, was closed, and perhaps opened again."""
+        try:
+            return self._look(reopens)
+        except vdb.VdbError as error:
+            raise AssertionError(f"{type(error).__name__}: {error}") from error
+
+    def peek(self) -> Any:
+        """Everything in a database that was closed."""
+        with connect(self._work, read_only=True) as db:
+            return contents(db)
+
+    def _look(self, reopens: bool) -> tuple[Any, int]:
+        with connect(self._work) as db:
+            found = contents(db)
+            mended = len(db.recovery_report().mended)
+            use(db)
+        strays = [entry.name for entry in self._work.parent.iterdir() if entry != self._work]
+        assert not strays, f"left behind: {strays}"
+        if reopens:
+            assert self.peek() == found  # what the close published, if there was a publication
+        return found, mended
+
+
+def given(source: str, target: str) -> None:
+    """A file of a database to begin with: a copy, or the same file where it is one that never changes."""
+    unchanging = source.endswith((".idx", "RESERVE", "MANIFEST")) or "/snapshots/s-" in source
+    os.link(source, target) if unchanging else shutil.copyfile(source, target)
 
 
 def demand(result: tuple[list[Any], int]) -> list[Any]:

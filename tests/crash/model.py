@@ -7,15 +7,13 @@ given and what is shown in the end are JSON, for the real one lives in a process
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from workload import connect
 
 import vdb
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KEYS: Final = 24  # keys are 0 to 23
 DIM: Final = 3
@@ -216,6 +214,14 @@ class Real:
     def rollback(self) -> None:
         error = ValueError("taken back")
         assert not self._transaction.__exit__(ValueError, error, None)
+
+
+class Beside:
+    """A process that opens databases to read them."""
+
+    def shown(self, path: str) -> Shown:
+        with connect(Path(path), read_only=True) as db:
+            return shown(db)
 
 
 def shown(db: vdb.Database) -> Shown:

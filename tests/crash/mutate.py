@@ -8,11 +8,14 @@ What no part notices is either not needed or not tested; it is listed as a failu
 
 from __future__ import annotations
 
+import re
 import time
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import damage
 import power
+from disk import Model
 from shim import in_child
 
 from vdb.storage import commit, files, mend, recovery, undo, vector_file
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STATES = 1500  # looked at before a mutation counts as not noticed
+SHOWN = 200  # letters of what was wrong
+NEVER = re.compile("(?!)")  # is found nowhere
+
+Part: TypeAlias = "Callable[..., dict[str, Any]]"
 
 
 def no_flush_of(ending: str) -> Callable[[], None]:
@@ -74,26 +81,51 @@ def commit_first() -> None:
     commit._finish = finish_late
 
 
-MUTATIONS: dict[str, tuple[Callable[..., dict[str, Any]], Callable[[], None]]] = {
+def power_at(ending: str) -> Part:
+    """The loss of power behind calls on some files."""
+    return partial(power.main, aim=power.Aim(ending))
+
+
+def damage_to(file: str, verb: str) -> Part:
+    """Damage of one kind to one file."""
+    return partial(damage.main, aim=damage.Aim(file, verb))
+
+
+STRICT: Part = partial(power.main, aim=power.Aim(models=(Model.STRICT,)))
+MUTATIONS: dict[str, tuple[Part, Callable[[], None]]] = {
     "vectors are not flushed": (power.main, no_flush_of(".vec")),
-    "the catalog commits before the vectors are flushed": (power.main, commit_first),
-    "the directory is not flushed after a commit": (power.main, no_flush_in("db")),
-    "the directory of new vector files is not flushed": (power.main, no_flush_in("vectors")),
-    "the parent of a new database is not flushed": (power.main, no_flush_in("work")),
-    "what a checkpoint writes over is not kept": (power.main, put(undo, "save", lambda *_given: None)),
-    "what a checkpoint writes over is not flushed": (power.main, no_flush_of("UNDO")),
-    "a log DuckDB refuses is not cut": (power.main, put(mend, "_planned", lambda *_given: None)),
-    "headers of vector files are not checked": (damage.main, put(vector_file, "check_header", lambda *_given: None)),
-    "vectors are not checked": (damage.main, put(vector_file.VectorFile, "_check_crc", lambda *_given: None)),
-    "witnesses are not asked": (damage.main, put(recovery, "_check_witnesses", lambda _home, seq, _opened: seq)),
+    "the catalog commits before the vectors are flushed": (power_at(".wal"), commit_first),
+    "the directory is not flushed after a commit": (STRICT, no_flush_in("db")),
+    "the directory of new vector files is not flushed": (STRICT, no_flush_in("vectors")),
+    "the parent of a new database is not flushed": (STRICT, no_flush_in("work")),
+    "what a checkpoint writes over is not kept": (
+        power_at("/db/catalog.duckdb"),
+        put(undo, "save", lambda *_given: None),
+    ),
+    "what a checkpoint writes over is not flushed": (power_at("/db/catalog.duckdb"), no_flush_of("UNDO")),
+    "a log DuckDB refuses is not cut": (power_at(".wal"), put(mend, "_BAD_ENTRY", NEVER)),
+    "what a checkpoint wrote over is not put back": (power_at("/db/catalog.duckdb"), put(mend, "_BAD_BLOCK", NEVER)),
+    "headers of vector files are not checked": (
+        damage_to("vectors", "both"),
+        put(vector_file, "check_header", lambda *_given: None),
+    ),
+    "vectors are not checked": (
+        damage_to("vectors", "change"),
+        put(vector_file.VectorFile, "_check_crc", lambda *_given: None),
+    ),
+    "witnesses are not asked": (
+        damage_to("catalog.duckdb.wal", "cut"),
+        put(recovery, "_check_witnesses", lambda _home, seq, _opened: seq),
+    ),
 }
 
 
 def main(folder: Path, count: int, seed: int, seconds: float) -> dict[str, Any]:
     """Try `count` mutations, beginning with the one of number `seed`; `seconds` is for all of them."""
-    end, noticed, failures = time.monotonic() + seconds, {}, []
+    end, noticed, failures = time.monotonic() + seconds, {}, []  # the first thing that was wrong, by what was left out
     first = (seed - 1) % len(MUTATIONS)
-    for number, (name, (part, mutate)) in enumerate(list(MUTATIONS.items())[first:][:count]):
+    chosen = list(MUTATIONS.items())[first:][:count]
+    for number, (name, (part, mutate)) in enumerate(chosen):
         place = folder / str(number)
         place.mkdir()
 
@@ -102,8 +134,8 @@ def main(folder: Path, count: int, seed: int, seconds: float) -> dict[str, Any]:
             report(part(place, STATES, seed, min(end - time.monotonic(), 120.0), first=True))
 
         reported, status = in_child(call)
-        caught = status == 0 and bool(reported[0]["failures"])
-        noticed[name] = caught
-        if not caught:
+        if status == 0 and reported[0]["failures"]:
+            noticed[name] = reported[0]["failures"][0][:SHOWN]
+        else:
             failures.append(f"nothing notices that {name}: {reported}")
-    return {"mutations": len(noticed), "noticed": sum(noticed.values()), "failures": failures}
+    return {"mutations": len(chosen), "noticed": len(noticed), "by": noticed, "failures": failures}

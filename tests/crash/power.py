@@ -2,6 +2,7 @@
 
 All operations are recorded once, one after the other. Each state is a point on the tape, a model of the disk and a
 choice of what had reached it (disk.py); opened, it must hold every row of every operation that had returned.
+A part that wants to see one kind of loss looks behind the calls on some files only, or at one of the models (`Aim`).
 
     python tests/crash/run.py power --count 20000 --seed 1
 """
@@ -26,7 +27,19 @@ if TYPE_CHECKING:
     from shim import Call
 
 EVERY = 3  # operations after which the database is closed and opened again
-PASS = 50  # points looked at each time the tape is followed
+PASS = 200  # points looked at each time the tape is followed
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What is looked at: points behind calls on files, or folders, whose name ends so; models of the disk."""
+
+    ending: str = ""
+    models: tuple[Model, ...] = tuple(Model)
+
+    def points(self, tape: list[Call]) -> list[int]:
+        """How many calls were made, at each point; 0 is before the first."""
+        return [n for n in range(len(tape) + 1) if not self.ending or (n and tape[n - 1].path.endswith(self.ending))]
 
 
 @dataclass
@@ -60,29 +73,36 @@ def record(ground: Ground) -> Recording:
     return Recording(list(read_tape(tape)), states)
 
 
-def main(folder: Path, count: int, seed: int, seconds: float, first: bool = False) -> dict[str, Any]:
+def main(
+    folder: Path, count: int, seed: int, seconds: float, first: bool = False, aim: Aim | None = None
+) -> dict[str, Any]:
     """Look at `count` states, or as many as `seconds` allow, or up to the `first` failure; the seed chooses which."""
     chance = random.Random(seed)
     ground = Ground(folder)
     recording = record(ground)
-    points = len(recording.tape)
+    aim = aim or Aim()
+    points = aim.points(recording.tape)
     end, done = time.monotonic() + seconds, 0
     failures: list[str] = []
     while done < count and time.monotonic() < end and not (first and failures):
-        disk = Disk(ground.work.parent, model := chance.choice(list(Model)))
+        disks = [Disk(ground.work.parent, model) for model in aim.models]
         at = returned = 0
-        for point in sorted(chance.sample(range(points + 1), min(points + 1, count - done, PASS))):
+        for point in sorted(chance.sample(points, min(len(points), count - done, PASS))):
             for call in recording.tape[at:point]:
                 returned = call.size if call.kind == Kind.MARK else returned
-                disk.follow(call)
+                for disk in disks:
+                    disk.follow(call)
             at = point
+            disk = chance.choice(disks)
             wrong = _look(ground, disk, chance, recording.states[returned : returned + 2])
             if wrong is not None:
-                failures.append(f"call {point} of {points}, {model.value}, {returned} returned: {wrong}")
+                failures.append(
+                    f"call {point} of {len(recording.tape)}, {disk.model.value}, {returned} returned: {wrong}"
+                )
             done += 1
             if time.monotonic() > end or (first and failures):
                 break
-    return {"states": done, "mended": ground.mended, "points": points, "failures": failures}
+    return {"states": done, "mended": ground.mended, "points": len(points), "failures": failures}
 
 
 def _look(ground: Ground, disk: Disk, chance: random.Random, allowed: list[Any]) -> str | None:

@@ -38,10 +38,13 @@ def main() -> int:
     parser.add_argument("--count", type=int, help="how many; by default what the part is to reach")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after this long, having done fewer")
+    parser.add_argument("--reopen", type=int, default=1, help="open one in so many states twice; 1: all")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.folder is not None:
         logging.disable()  # what is mended and rebuilt is not news here
+        importlib.import_module("warm").warm(options.folder)
+        importlib.import_module("kill").Ground.reopened = options.reopen
         part = importlib.import_module(options.part)
         result = part.main(options.folder, options.count or PARTS[options.part], options.seed, options.seconds)
         print(json.dumps(result))

@@ -21,10 +21,9 @@ from typing import Any, ClassVar, Final
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
-from kill import KILLS, demand
-from model import DIM, KEYS, KINDS, NUMBER, TEXT, VECTOR, Model, Real, Shown, shown
-from shim import in_child
-from worker import Killed, Refused, Worker
+from kill import KILLS
+from model import DIM, KEYS, KINDS, NUMBER, TEXT, VECTOR, Beside, Model, Real, Shown
+from worker import Killed, Refused, Standby, Worker
 from workload import connect
 
 STEPS: Final = 25
@@ -53,6 +52,7 @@ class Machine(RuleBasedStateMachine):
     """A database and its model; `committed` is the model of the last commit."""
 
     root: ClassVar[Path]
+    beside: ClassVar[Standby]  # a process that reads what was published, and backups
     sequences: ClassVar[int] = 0
     kills: ClassVar[int] = 0
 
@@ -61,6 +61,7 @@ class Machine(RuleBasedStateMachine):
         type(self).sequences += 1
         self.folder = Path(tempfile.mkdtemp(dir=self.root))
         self.path = self.folder / "db"
+        shutil.copytree(self.root / "empty", self.path)
         self.model = Model()
         self.committed = Model()
         self.in_transaction = False
@@ -108,12 +109,7 @@ class Machine(RuleBasedStateMachine):
 
     def elsewhere(self, path: Path) -> Shown:
         """What another process sees that opens a database to read it."""
-
-        def call(report: Any) -> None:
-            with connect(path, read_only=True) as db:
-                report(shown(db))
-
-        found: Shown = demand(in_child(call))[0]
+        found: Shown = self.beside.ask("shown", str(path))
         return found
 
     # What is chosen
@@ -318,6 +314,8 @@ class Machine(RuleBasedStateMachine):
 def main(folder: Path, count: int, seed_: int, seconds: float) -> dict[str, Any]:
     """Try `count` sequences, or as many as `seconds` allow, up to the first that the model does not agree with."""
     Machine.root = folder
+    Machine.beside = Standby(Beside)
+    connect(folder / "empty").close()  # creating is under test elsewhere
     end, piece = time.monotonic() + seconds, 0
     failures: list[str] = []
     while Machine.sequences < count and time.monotonic() < end and not failures:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class Worker:
     """The child. `make` makes, there, the object whose methods it runs.
 
-    The shim watches `folder`, and acts at the call `at` of what `make` does where that is not 0.
+    The shim watches `folder`, where there is one, and acts at the call `at` of what `make` does where that is not 0.
     """
 
-    def __init__(self, make: Callable[[], Any], folder: Path, at: int = 0) -> None:
+    def __init__(self, make: Callable[[], Any], folder: Path | None = None, at: int = 0) -> None:
         asked, self._ask = os.pipe()
         answers, answer = os.pipe()
         self._child = os.fork()
@@ -39,8 +39,7 @@ class Worker:
         send(self._ask, [name, *given])
         line = self._answers.readline()
         if not line:
-            self._let_go()
-            status = os.waitpid(self._child, 0)[1]
+            status = self._reap()
             assert was_killed(status), f"{name} ended the process with status {status}"
             raise Killed
         outcome, value = json.loads(line)
@@ -50,14 +49,35 @@ class Worker:
         return value
 
     def kill(self) -> None:
-        """End it, wherever it is."""
-        os.kill(self._child, 9)
-        self._let_go()
-        os.waitpid(self._child, 0)
+        """End it, wherever it is; nothing where it has ended."""
+        if not self._answers.closed:
+            os.kill(self._child, 9)
+            self._reap()
 
-    def _let_go(self) -> None:
+    def _reap(self) -> int:
         os.close(self._ask)
         self._answers.close()
+        return os.waitpid(self._child, 0)[1]
+
+
+class Standby:
+    """A worker that is there from the first question on; where one fails, the next is asked of another."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._worker: Worker | None = None
+
+    def ask(self, name: str, *given: Any) -> Any:
+        """As `Worker.ask`."""
+        if self._worker is None:
+            self._worker = Worker(self._make)
+            self._worker.ask("ready")
+        try:
+            return self._worker.ask(name, *given)
+        except BaseException:
+            self._worker.kill()
+            self._worker = None
+            raise
 
 
 class Killed(Exception):
@@ -68,11 +88,12 @@ class Refused(Exception):
     """The child's call raised an error of vdb's; its name is the argument."""
 
 
-def _serve(make: Callable[[], Any], folder: Path, at: int, asked: int, answer: int) -> None:
+def _serve(make: Callable[[], Any], folder: Path | None, at: int, asked: int, answer: int) -> None:
     try:
         shim = Shim()
         shim.plan(at or -1, Action.KILL_MIDDLE)
-        shim.start(folder)
+        if folder is not None:
+            shim.start(folder)
         served: Any = None
         with os.fdopen(asked) as lines:
             for line in lines:

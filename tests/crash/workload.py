@@ -58,7 +58,7 @@ def add_many(db: vdb.Database) -> None:
 
 
 def delete_some(db: vdb.Database) -> None:
-    db.table("papers").delete(ids=[3, 8, 11])
+    db.table("papers").delete(ids=[3, 8, 11, *range(2100, 3100)])  # few rows are left to look at
 
 
 def update_values(db: vdb.Database) -> None:

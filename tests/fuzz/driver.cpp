@@ -1,24 +1,27 @@
 // The entry points of libFuzzer for one loader, VDB_FUZZ_LOADER.
-#include <unistd.h>
 #include <cstdint>
 #include <filesystem>
 #include <string>
 
 #include "forge.h"
+#include "temporary_folder.h"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t room);
 
 namespace vdb::fuzz {
 namespace {
 
+// A load takes a tenth of a millisecond, a search or a life of an index many times that.
+constexpr Shares kShares{16, 256};
+
 const Loader& loader() { return VDB_FUZZ_LOADER; }
 
+// In memory where the system has such a folder: a disk would have to flush each file.
 const std::string& folder() {
-  static const std::string path = [] {
-    std::string pattern = (std::filesystem::temp_directory_path() / "vdb_fuzz_XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) std::abort();
-    return pattern;
-  }();
+  constexpr const char* kMemory = "/dev/shm";
+  const bool is_there = std::filesystem::is_directory(kMemory);
+  static const testing::TemporaryFolder made(is_there ? kMemory : std::filesystem::temp_directory_path());
+  static const std::string path = made.file("");
   return path;
 }
 
@@ -34,7 +37,7 @@ std::size_t fit(const Forged& forged, std::uint8_t* data, std::size_t room) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace vdb::fuzz;
-  static_cast<void>(try_load(loader(), decode(loader(), {data, size}), folder()));
+  static_cast<void>(try_load(loader(), decode(loader(), {data, size}), folder(), kShares));
   return 0;
 }
 

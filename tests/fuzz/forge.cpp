@@ -74,11 +74,8 @@ void change_data(Content& data, Random& random, const Mutate& mutate) {
   }
 }
 
-constexpr std::uint32_t kSearched = 4;  // one in so many files is searched
-constexpr std::uint32_t kLived = 16;    // and one in so many extended
-
-Depth depth_of(std::uint32_t draw) {
-  return draw % kLived == 0 ? Depth::kLife : draw % kSearched == 0 ? Depth::kSearch : Depth::kLoad;
+Depth depth_of(std::uint32_t draw, const Shares& shares) {
+  return draw % shares.lived == 0 ? Depth::kLife : draw % shares.searched == 0 ? Depth::kSearch : Depth::kLoad;
 }
 
 }  // namespace
@@ -148,13 +145,13 @@ Forged read_sections(const Loader& loader, const std::string& path) {
   return forged;
 }
 
-bool try_load(const Loader& loader, const Forged& forged, const std::string& folder) {
+bool try_load(const Loader& loader, const Forged& forged, const std::string& folder, const Shares& shares) {
   const std::string path = folder + "/" + loader.name;
   std::filesystem::remove(path);
   loader.write(loader, forged, path);
   const Content bytes = encode(forged);
   try {
-    loader.use(path, depth_of(crc32c(bytes.data(), bytes.size())));
+    loader.use(path, depth_of(crc32c(bytes.data(), bytes.size()), shares));
   } catch (const Corrupted&) {
     return false;
   }

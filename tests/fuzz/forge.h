@@ -65,8 +65,14 @@ void write_sections(const Loader& loader, const Forged& forged, const std::strin
 // The other way round.
 Forged read_sections(const Loader& loader, const std::string& path);
 
+// One in so many files is searched, and one in so many extended too.
+struct Shares {
+  std::uint32_t searched = 4;
+  std::uint32_t lived = 16;
+};
+
 // Whether the file is loaded, where `folder` has room for it. What follows depends on its bytes: mostly nothing.
-bool try_load(const Loader& loader, const Forged& forged, const std::string& folder);
+bool try_load(const Loader& loader, const Forged& forged, const std::string& folder, const Shares& shares = {});
 
 // What is done with an index that was loaded; it must not fail.
 template <class Work>

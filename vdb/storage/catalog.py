@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import duckdb
 import numpy as np
 
+from vdb.storage.rows import quoted
 from vdb.storage.state import IndexRecord, TableState
 from vdb.storage.vector_header import Identity
 from vdb.storage.vectors import Extent, Segment
@@ -21,8 +24,6 @@ from vdb.types import DTYPES, Column, TableSchema, VectorColumn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import duckdb
 
 _SCHEMA: Final = """
 CREATE SCHEMA vdb;
@@ -190,20 +191,19 @@ def remove_view(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
 
 def load_views(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """The query of every view by its name."""
-    if not _has_table(cursor, "views"):
-        return {}
-    return dict(cursor.execute("SELECT name, query FROM vdb.views ORDER BY name").fetchall())
+    with suppress(duckdb.CatalogException):
+        return dict(cursor.execute("SELECT name, query FROM vdb.views ORDER BY name").fetchall())
+    return {}
 
 
 def load_tables(cursor: duckdb.DuckDBPyConnection) -> list[StoredTable]:
-    """Every table, by id."""
-    defaults = _load_defaults(cursor)
+    """Every table, by id; outside a transaction, which would end where an optional table is missing."""
     rows = cursor.execute(
         "SELECT id, name, key, generation, next_slot, next_row_id, live_rows FROM vdb.tables ORDER BY id"
     ).fetchall()
     tables = []
     for table_id, name, key, generation, next_slot, next_row_id, live_rows in rows:
-        columns = _load_columns(cursor, table_id, defaults.get(name, {}))
+        columns = _load_columns(cursor, table_id, _load_defaults(cursor, name))
         schema = TableSchema(name, tuple(columns.values()), key)
         indexes = _load_indexes(cursor, table_id, name)
         stored = StoredTable(table_id, schema, tuple(columns), generation, next_slot, next_row_id, live_rows, indexes)
@@ -318,16 +318,15 @@ def _remove_files(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
     cursor.execute("DELETE FROM vdb.segments WHERE table_id = ?", [table.id])
 
 
-def _load_defaults(cursor: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
-    """The defaults that DuckDB has, by table and column."""
-    rows = cursor.execute(
-        "SELECT table_name, column_name, column_default FROM duckdb_columns() WHERE column_default IS NOT NULL"
-        " AND database_name = current_database() AND schema_name = 'main' AND NOT internal"
-    ).fetchall()
-    found: dict[str, dict[str, str]] = {}
-    for table, column, default in rows:
-        found.setdefault(table, {})[column] = default
-    return found
+def _load_defaults(cursor: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """The defaults that DuckDB has for a table, by column; none where it has no such table.
+
+    duckdb_columns() has them too, once it has parsed and bound every view of the system: 20 ms of each open.
+    """
+    query = "SELECT name, dflt_value FROM pragma_table_info(?) WHERE dflt_value IS NOT NULL"
+    with suppress(duckdb.CatalogException):
+        return dict(cursor.execute(query, [f"main.{quoted(table)}"]).fetchall())
+    return {}
 
 
 def _load_columns(
@@ -364,13 +363,16 @@ def _load_indexes(cursor: duckdb.DuckDBPyConnection, table_id: int, table: str) 
 
 def _load_recall_curves(cursor: duckdb.DuckDBPyConnection, table_id: int) -> dict[tuple[str, str], str]:
     """Every curve by the name and the params of its index."""
-    if not _has_table(cursor, "recall_curves"):
-        return {}
-    rows = cursor.execute("SELECT name, params, curve FROM vdb.recall_curves WHERE table_id = ?", [table_id]).fetchall()
-    return {(name, params): curve for name, params, curve in rows}
+    with suppress(duckdb.CatalogException):
+        rows = cursor.execute(
+            "SELECT name, params, curve FROM vdb.recall_curves WHERE table_id = ?", [table_id]
+        ).fetchall()
+        return {(name, params): curve for name, params, curve in rows}
+    return {}
 
 
 def _has_table(cursor: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether there is a table of vdb's; asking for what is not there would end the transaction."""
     found = _one(
         cursor,
         "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'vdb'"

@@ -35,6 +35,7 @@ _CONFINED: Final = (
     "SET autoload_known_extensions = false",
     "SET allow_community_extensions = false",
     "SET enable_progress_bar = false",
+    "SET catalog_error_max_schemas = 0",  # else an unknown name is looked for among the system's: vdb knows its own
     "SET enable_external_access = false",
     "SET lock_configuration = true",  # last: nothing after it can be set, by us or by a query
 )

@@ -1,0 +1,39 @@
+"""What every child would do again at its first use is done once before the first fork: imports, caches, times."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import threading
+from pathlib import Path
+
+from workload import OPERATIONS, connect, contents
+
+from vdb.index import machine, pace
+from vdb.storage import connection
+
+
+def warm(folder: Path) -> None:
+    """Do everything once below a folder; times of the machine are those expected, as in all tests.
+
+    When it returns no DuckDB is open: its threads would not be there in a child.
+    """
+    machine.measured = lambda _timed, guess: guess
+    pace.measured_pace = lambda _timed, guess: guess
+    once = threading.Thread(target=_do_everything, args=(folder / "warm",))
+    once.start()
+    once.join()
+    connection._opened.clear()  # the DuckDB that parsed for that thread
+    running = list(Path("/proc/self/task").iterdir())
+    assert len(running) == 1, f"{len(running)} threads run"
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page that it looks at
+
+
+def _do_everything(path: Path) -> None:
+    with connect(path) as db:
+        for operation in OPERATIONS.values():
+            operation(db)
+    with connect(path, read_only=True) as db:
+        contents(db)
+    shutil.rmtree(path)
