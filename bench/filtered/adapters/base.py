@@ -102,9 +102,9 @@ class TextPeer(FilteredPeer):
 
 
 def probes(lists: int) -> list[int]:
-    """Numbers of lists to scan, the same steps for every peer that has lists: by roots of two, from two to all."""
-    steps = math.ceil(2 * math.log2(max(lists, 2)))
-    return sorted({min(round(2 ** (step / 2)), lists) for step in range(2, steps + 1)})
+    """Numbers of lists to scan, the same steps for every peer that has lists: three to the double, from four to all."""
+    steps = math.ceil(3 * math.log2(max(lists, 4)))
+    return sorted({min(round(2 ** (step / 3)), lists) for step in range(6, steps + 1)})
 
 
 def bytes_below(folder: Path) -> int:

@@ -11,7 +11,7 @@ from bench.filtered.predicate import EVERYTHING, Predicate
 from bench.filtered.questions import Allowed, FilteredData
 from vdb import _core
 
-FACTORS = (0, 2, 3, 4, 6, 8, 12, 16, 32)  # rows measured for each neighbour; 0: by the bounds of the codes
+FACTORS = (0, 3, 4, 6, 8, 16)  # rows measured for each neighbour; 0: by the bounds of the codes
 
 
 class VdbIvf(FilteredPeer):
