@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import time
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -47,14 +48,14 @@ def no_flush_of(ending: str) -> Callable[[], None]:
     return mutate
 
 
-def no_flush_in(name: str) -> Callable[[], None]:
-    """Leave out every flush of directories of that name."""
+def no_flush_in(pattern: str) -> Callable[[], None]:
+    """Leave out every flush of directories whose name is like that."""
 
     def mutate() -> None:
         sync = files.sync_directory
 
         def sync_others(path: Path) -> None:
-            if path.name != name:
+            if not fnmatchcase(path.name, pattern):
                 sync(path)
 
         files.sync_directory = sync_others  # type: ignore[assignment]
@@ -98,6 +99,8 @@ MUTATIONS: dict[str, tuple[Part, Callable[[], None]]] = {
     "the directory is not flushed after a commit": (STRICT, no_flush_in("db")),
     "the directory of new vector files is not flushed": (STRICT, no_flush_in("vectors")),
     "the parent of a new database is not flushed": (STRICT, no_flush_in("work")),
+    "the folders of a new database are not flushed": (STRICT, no_flush_in("db.tmp-*")),
+    "FORMAT is not flushed": (power.main, no_flush_of("FORMAT")),
     "what a checkpoint writes over is not kept": (
         power_at("/db/catalog.duckdb"),
         put(undo, "save", lambda *_given: None),
