@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vdb.index.effort import KS, count_at, least_effort
 from vdb.index.recall import LEAST_ROWS
 from vdb.query.methods.method import DEFAULT_RECALL, IMPOSSIBLE
-from vdb.query.methods.model import FilteredWork, Work
+from vdb.query.methods.model import FilteredWork, Work, with_safety
 from vdb.query.methods.walks import Walk
 from vdb.query.plan import Effort
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from vdb.query.plan import Question, Situation
 
 _BLOCK: Final = 32  # rows whose codes are read together
-# Of what an answer may miss, what a search is set to miss by its curve. Curves are of queries made of rows; real ones
-# lie between more lists: set to miss 5 and 1 %, searches of the real papers missed 6.2 and 1.9 (bench/run.py ivf_384).
-_SAFETY: Final = 0.6
 
 
 class Lists(NamedTuple):
@@ -152,7 +149,7 @@ def _filtered_work(walks: FilteredWalks, question: Question, curve: RecallCurve 
 def _sure_effort(efs: tuple[int, ...], recalls: tuple[tuple[float, ...], ...], question: Question) -> float | None:
     """The effort for the recall, with safety where the curve has it; None where no effort finds as much."""
     recall = DEFAULT_RECALL if question.recall is None else question.recall
-    sure = least_effort(efs, recalls, 1.0 - _SAFETY * (1.0 - recall), question.k)
+    sure = least_effort(efs, recalls, with_safety(recall), question.k)
     if sure is None and least_effort(efs, recalls, recall, question.k) is not None:
         return float(efs[-1])
     return sure
