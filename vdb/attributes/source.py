@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from vdb.storage.rows import quoted
@@ -30,7 +29,7 @@ class Holds(NamedTuple):
     @classmethod
     def of(cls, record: IndexRecord) -> Self:
         """The condition of a partial index."""
-        return cls(str(record.params["where"]), tuple(json.loads(str(record.params["columns"]))))
+        return cls(str(record.params["where"]), record.listed)
 
     def __str__(self) -> str:
         return f"WHERE {self.sql}"

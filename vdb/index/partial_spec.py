@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from vdb.errors import InvalidArgument
 from vdb.index.spec import HNSW, params_of
+from vdb.storage.state import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,8 +61,7 @@ class Partial:
                 f"an index with WHERE has no codes of its own, got codes={spec.codes!r}: its walks read those of an"
                 " HNSW over all rows of the column.\n  Fix: leave codes out."
             )
-        listed = json.dumps(sorted(columns), ensure_ascii=False)
-        return cls(where, listed, spec.metric, spec.M, spec.ef_construction, spec.seed)
+        return cls(where, listing(sorted(columns)), spec.metric, spec.M, spec.ef_construction, spec.seed)
 
     def params(self, metric: Metric) -> dict[str, int | float | str]:
         """Everything that decides the graph, `metric` standing in for None."""

@@ -6,7 +6,6 @@ something of a column, by its name, reads it anew.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,7 @@ from vdb._core import RowSet
 from vdb.errors import InvalidArgument
 from vdb.storage import catalog, rows
 from vdb.storage.schema import make_schema
-from vdb.storage.state import Generation, IndexRecord, TableState, VectorState, check_columns
+from vdb.storage.state import LISTED, Generation, IndexRecord, TableState, VectorState, check_columns, listing
 from vdb.types import Column, TableSchema, VectorColumn
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from vdb.storage.vectors import Vectors
 
 _ATTRIBUTE: Final = "attribute"  # the param that names another column an index reads
-_COLUMNS: Final = "columns"  # the param that names those which a condition reads, or which are unique
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def drop_column(table: TableState, name: str, work: Work) -> TableState:
     catalog.remove_column(work.cursor, table, name)
     records = {}
     for record in table.all_indexes.values():
-        if name in (record.column, record.params.get(_ATTRIBUTE), *_listed(record)):
+        if name in (record.column, record.params.get(_ATTRIBUTE), *record.listed):
             catalog.remove_index(work.cursor, table.id, record.name)
         else:
             records[record.name] = record
@@ -98,7 +96,7 @@ def rename_column(table: TableState, old: str, new: str, work: Work) -> TableSta
     """
     check_columns(table.schema, (old,))
     for record in table.all_indexes.values():
-        if "where" in record.params and old in _listed(record):
+        if "where" in record.params and old in record.listed:
             raise InvalidArgument(
                 f"{table.schema.name}.{old} is in the condition of index {record.name}: WHERE {record.params['where']}."
                 " Fix: drop the index, rename the column, and create the index again."
@@ -149,18 +147,11 @@ def _changed(table: TableState, schema: TableSchema) -> TableState:
     return replace(table, schema=schema, generation=following)
 
 
-def _listed(record: IndexRecord) -> list[str]:
-    """The columns that an index lists: those of its condition, or those that are unique together."""
-    columns: list[str] = json.loads(str(record.params.get(_COLUMNS, "[]")))
-    return columns
-
-
 def _with_column(record: IndexRecord, old: str, new: str) -> IndexRecord:
     """The record of an index under the new name of a column; the very same one where it does not read it."""
     if record.params.get(_ATTRIBUTE) == old:
         record = replace(record, params={**record.params, _ATTRIBUTE: new})
-    listed = _listed(record)
-    if old in listed:
-        renamed = json.dumps([new if name == old else name for name in listed], ensure_ascii=False)
-        record = replace(record, params={**record.params, _COLUMNS: renamed})
+    if old in record.listed:
+        renamed = listing(new if name == old else name for name in record.listed)
+        record = replace(record, params={**record.params, LISTED: renamed})
     return replace(record, column=new) if record.column == old else record

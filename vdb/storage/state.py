@@ -6,6 +6,7 @@ A commit makes a new state and swaps it in; the tables, row sets and views it di
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from vdb.errors import InvalidArgument, NotFound
 from vdb.storage.rewrites import Rewrites
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from vdb.types import RowIds, Slots, StoredMatrix, TableSchema
 
 ATTRIBUTE_KIND: Final = "attribute"  # of the record of an index over an attribute column
+LISTED: Final = "columns"  # the param that names those which a condition reads, or which are unique together
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,16 @@ class IndexRecord:
     covers_slots: int = 0
     covers_seq: int = 0
     recall: str | None = None
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The columns of the param LISTED, none where it is not there."""
+        return tuple(json.loads(str(self.params.get(LISTED, "[]"))))
+
+
+def listing(columns: Iterable[str]) -> str:
+    """The param LISTED of some columns."""
+    return json.dumps(list(columns), ensure_ascii=False)
 
 
 class Generation:

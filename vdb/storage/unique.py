@@ -7,14 +7,13 @@ lets rows swap their values.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from vdb.errors import AlreadyExists
 from vdb.storage import rows
-from vdb.storage.state import ATTRIBUTE_KIND, IndexRecord
+from vdb.storage.state import ATTRIBUTE_KIND, LISTED, IndexRecord, listing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,20 +24,19 @@ if TYPE_CHECKING:
     from vdb.types import Slots
 
 _UNIQUE: Final = "unique"
-_COLUMNS: Final = "columns"
 _EVERY: Final = 0  # from this slot on
 
 
 def unique_record(table: str, columns: Sequence[str], name: str | None = None) -> IndexRecord:
     """The record of a UNIQUE over columns of a table, `<table>_<columns>_unique` where it has no name."""
     chosen = "_".join([table, *columns, _UNIQUE]) if name is None else name
-    params: dict[str, int | float | str] = {_UNIQUE: 1, _COLUMNS: json.dumps(list(columns), ensure_ascii=False)}
+    params: dict[str, int | float | str] = {_UNIQUE: 1, LISTED: listing(columns)}
     return IndexRecord(chosen, table, columns[0], ATTRIBUTE_KIND, params)
 
 
 def unique_columns(record: IndexRecord) -> tuple[str, ...]:
     """The columns that a record makes unique, none where it is of another kind."""
-    return tuple(json.loads(str(record.params[_COLUMNS]))) if _UNIQUE in record.params else ()
+    return record.listed if _UNIQUE in record.params else ()
 
 
 def check_unique(cursor: duckdb.DuckDBPyConnection, before: TableState | None, after: TableState) -> None:
