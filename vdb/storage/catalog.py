@@ -11,7 +11,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import numpy as np
@@ -191,9 +191,7 @@ def remove_view(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
 
 def load_views(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """The query of every view by its name."""
-    with suppress(duckdb.CatalogException):
-        return dict(cursor.execute("SELECT name, query FROM vdb.views ORDER BY name").fetchall())
-    return {}
+    return dict(_rows_if_there(cursor, "SELECT name, query FROM vdb.views ORDER BY name"))
 
 
 def load_tables(cursor: duckdb.DuckDBPyConnection) -> list[StoredTable]:
@@ -324,9 +322,7 @@ def _load_defaults(cursor: duckdb.DuckDBPyConnection, table: str) -> dict[str, s
     duckdb_columns() has them too, once it has parsed and bound every view of the system: 20 ms of each open.
     """
     query = "SELECT name, dflt_value FROM pragma_table_info(?) WHERE dflt_value IS NOT NULL"
-    with suppress(duckdb.CatalogException):
-        return dict(cursor.execute(query, [f"main.{quoted(table)}"]).fetchall())
-    return {}
+    return dict(_rows_if_there(cursor, query, [f"main.{quoted(table)}"]))
 
 
 def _load_columns(
@@ -363,12 +359,15 @@ def _load_indexes(cursor: duckdb.DuckDBPyConnection, table_id: int, table: str) 
 
 def _load_recall_curves(cursor: duckdb.DuckDBPyConnection, table_id: int) -> dict[tuple[str, str], str]:
     """Every curve by the name and the params of its index."""
+    query = "SELECT name, params, curve FROM vdb.recall_curves WHERE table_id = ?"
+    return {(name, params): curve for name, params, curve in _rows_if_there(cursor, query, [table_id])}
+
+
+def _rows_if_there(cursor: duckdb.DuckDBPyConnection, query: str, parameters: list[object] | None = None) -> list[Any]:
+    """The rows of a query, none where what it reads is not there; a transaction would end by that."""
     with suppress(duckdb.CatalogException):
-        rows = cursor.execute(
-            "SELECT name, params, curve FROM vdb.recall_curves WHERE table_id = ?", [table_id]
-        ).fetchall()
-        return {(name, params): curve for name, params, curve in rows}
-    return {}
+        return cursor.execute(query, parameters).fetchall()
+    return []
 
 
 def _has_table(cursor: duckdb.DuckDBPyConnection, name: str) -> bool:
