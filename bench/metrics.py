@@ -95,3 +95,20 @@ class Spread:
     def of(values: Sequence[float]) -> Spread:
         """Summarise at least one value."""
         return Spread(float(np.median(values)), float(min(values)), float(max(values)))
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Queries a second of each repetition, and the microseconds of each question: the median of its repetitions."""
+
+    qps: list[float]
+    each_us: npt.NDArray[np.float64]
+
+    @staticmethod
+    def of(repetitions: Sequence[Sequence[float]]) -> Timing | None:
+        """Of the seconds of the first questions, as many as every repetition asked; None where one asked none."""
+        if not repetitions or not all(repetitions):
+            return None
+        common = min(map(len, repetitions))  # where a cap cut some of them
+        each = np.median([times[:common] for times in repetitions], axis=0) * 1e6
+        return Timing([len(times) / sum(times) for times in repetitions], each)

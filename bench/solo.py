@@ -36,6 +36,7 @@ from bench.filtered.adapters.base import Setup
 from bench.filtered.ask import Pass, ask, ask_by_text, judge
 from bench.filtered.predicate import Inexpressible
 from bench.filtered.questions import Questioner, Questions, RowFinder, load
+from bench.metrics import Timing
 from bench.report import markdown
 from bench.resident import reset_peak, resident_bytes
 
@@ -224,13 +225,12 @@ def repeated(
 
 
 def timing(repetitions: list[list[float]]) -> dict[str, Any] | None:
-    """Speed of each repetition, and percentiles of the questions, each by the median of its repetitions."""
-    if not all(repetitions):
+    """Speed of each repetition, and percentiles of the questions."""
+    timed = Timing.of(repetitions)
+    if timed is None:
         return None
-    common = min(map(len, repetitions))
-    each = np.median([times[:common] for times in repetitions], axis=0) * 1e6
-    found = {f"p{share}_us": float(np.percentile(each, share)) for share in PERCENTILES}
-    return {"qps": [len(times) / sum(times) for times in repetitions], "asked": common} | found
+    found = {f"p{share}_us": float(np.percentile(timed.each_us, share)) for share in PERCENTILES}
+    return {"qps": timed.qps, "asked": len(timed.each_us)} | found
 
 
 def text(result: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ from bench.filtered.predicate import Inexpressible, to_sql
 from bench.filtered.questions import Questioner, RowFinder, load
 from bench.filtered.store import ResultFile
 from bench.filtered.summary import FLOOR, fastest
+from bench.metrics import Timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -173,13 +174,13 @@ def stages_us(result: Pass) -> dict[str, float]:
 
 
 def timing(repetitions: list[list[float]]) -> dict[str, Any] | None:
-    """Speed of each repetition; of the questions, each by the median of its repetitions, what is usual and worst."""
-    if not repetitions or not all(repetitions):
+    """Speed of each repetition, and what is usual and worst of the questions."""
+    timed = Timing.of(repetitions)
+    if timed is None:
         return None
-    common = min(map(len, repetitions))  # where a cap cut some of them
-    each = np.median([times[:common] for times in repetitions], axis=0) * 1e6
+    each = timed.each_us
     return {
-        "qps": [len(times) / sum(times) for times in repetitions],
+        "qps": timed.qps,
         "median_us": float(np.median(each)),
         "p95_us": float(np.percentile(each, 95)),
         "p99_us": float(np.percentile(each, 99)),
@@ -298,7 +299,7 @@ def _from_text(method: Method, questions: Questions, plan: FilteredPlan, finder:
     best = fastest(shown, FLOOR, "core")
     if best is None:
         return
-    point = method.points[next(at for at, each in enumerate(shown) if each is best)]
+    point = method.points[shown.index(best)]
     method.peer.choose(method.name, point.effort)
     for _ in range(min(plan.repetitions, TEXT_REPETITIONS)):
         point.whole.append(ask_by_text(method.peer, questions, finder, plan).whole)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.ground_truth import GroundTruth
-from bench.metrics import Spread, SweepPoint, pareto_front, qps_at_recall, recall_at_k, recall_per_query
+from bench.metrics import Spread, SweepPoint, Timing, pareto_front, qps_at_recall, recall_at_k, recall_per_query
 
 NONE = np.inf
 
@@ -91,3 +91,12 @@ def test_point_beaten_in_both_is_not_on_the_front() -> None:
 
 def test_spread_is_median_least_and_greatest() -> None:
     assert Spread.of([3.0, 1.0, 10.0]) == Spread(3.0, 1.0, 10.0)
+
+
+def test_times_of_a_question_are_the_median_of_its_repetitions_as_far_as_all_of_them_came() -> None:
+    timed = Timing.of([[0.5, 0.125, 0.375], [0.125, 0.375], [0.25, 0.0625, 7.0, 7.0]])
+    assert timed is not None
+    assert timed.qps == [3.0, 4.0, 4 / 14.3125]
+    assert timed.each_us.tolist() == [250_000.0, 125_000.0]
+    assert Timing.of([]) is None
+    assert Timing.of([[0.5], []]) is None
