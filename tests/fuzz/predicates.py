@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,22 +17,14 @@ import duckdb
 from vdb.errors import InvalidArgument, PredicateError
 from vdb.query import allow
 from vdb.query.parse import parse_predicate
-from vdb.storage.schema import parse_schema
+
+sys.path.append(str(Path(__file__).parent.parent / "unit" / "query"))
+
+from hostile_corpus import LINES, PAPERS, TYPES
 
 if TYPE_CHECKING:
     import random
 
-CORPUS = Path(__file__).parent.parent / "unit" / "query" / "hostile_predicates.txt"
-TYPES = {
-    "id": "BIGINT",
-    "title": "VARCHAR",
-    "year": "INTEGER",
-    "d": "DATE",
-    "ts": "TIMESTAMP",
-    "tags": "VARCHAR[]",
-    "s": "STRUCT(x INTEGER, y VARCHAR)",
-}
-PAPERS = parse_schema("papers", {**TYPES, "embedding": "FLOAT[3]"})
 KEYWORDS = r"""
     ( ) [ ] { } ' " '' $$ AND OR NOT IN IS NULL BETWEEN CASE WHEN THEN ELSE END LIKE ESCAPE SIMILAR TO CAST TRY
     TRUE FALSE SELECT FROM WITH WINDOW VALUES UNION COLLATE INTERVAL DISTINCT FILTER OVER ORDER BY DEFAULT LAMBDA
@@ -58,8 +51,7 @@ class Predicates:
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def seeds(self) -> list[bytes]:
-        lines = [text for text in CORPUS.read_text(encoding="ascii").split("\n") if text[:2] in ("- ", "+ ")]
-        texts = [text[2:] for text in lines if len(text) < 200]
+        texts = [line[2:] for line in LINES if len(line) < 200]
         return [text.encode() + b"%d" % (number % 3) for number, text in enumerate([*texts, *WORDS])]
 
     def change(self, data: bytes, other: bytes, chance: random.Random) -> bytes:

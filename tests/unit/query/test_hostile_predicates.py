@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import random
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
+from hostile_corpus import HARMLESS, LINES, PAPERS, REFUSED
 from hostile_grammar import Grammar
 
 from vdb.errors import PredicateError
@@ -22,20 +22,6 @@ if TYPE_CHECKING:
 
     from vdb.types import Predicate
 
-CORPUS = Path(__file__).with_name("hostile_predicates.txt")
-PAPERS = parse_schema(
-    "papers",
-    {
-        "id": "BIGINT PRIMARY KEY",
-        "title": "VARCHAR",
-        "year": "INTEGER",
-        "d": "DATE",
-        "ts": "TIMESTAMP",
-        "tags": "VARCHAR[]",
-        "s": "STRUCT(x INTEGER, y VARCHAR)",
-        "embedding": "FLOAT[3]",
-    },
-)
 REPEAT = re.compile(r"\{(.+?)\}\*(\d+)")
 
 
@@ -46,11 +32,6 @@ def decoded(line: str) -> str:
         line,
     )
     return REPEAT.sub(lambda m: m[1] * int(m[2]), text)
-
-
-LINES = [line for line in CORPUS.read_text(encoding="ascii").split("\n") if line and not line.startswith("#")]
-REFUSED = [line[2:] for line in LINES if line.startswith("- ")]
-HARMLESS = [line[2:] for line in LINES if line.startswith("+ ")]
 
 
 GENERATED = int(os.environ.get("VDB_HOSTILE", "1000"))
