@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from vdb import _core
 from vdb.errors import InvalidArgument
-from vdb.index.spec import Option, check_integer, check_metric, check_option, params_of
+from vdb.index.spec import AUTO, Option, check_metric, check_option, params_of
 from vdb.metrics.custom import CustomMetric
 
 if TYPE_CHECKING:
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
     from vdb.types import Metric
 
-AUTO: Final = "auto"
 _NBITS: Final = (4, 8)  # of a sub-quantiser: read in registers, read from tables
 _MOST_OPQ: Final = 1024  # dimensions whose rotation is trained
 
-_NLIST: Final = Option(1, 0, 65_535, "lists the rows are put into; by default 1.6 for each root of the rows")
-_M: Final = Option(1, 0, 65_535, "sub-quantisers; by default one for four dimensions of 4 bits or eight of 8")
+_NLIST: Final = Option(1, 0, 65_535, "lists the rows are put into; by default 1.6 for each root of the rows", auto=True)
+_M: Final = Option(
+    1, 0, 65_535, "sub-quantisers; by default one for four dimensions of 4 bits or eight of 8", auto=True
+)
 _BITS: Final = Option(1, 1, 8, "of a dimension; more rank better and are read for longer")
 _SEED: Final = Option(0, 42, 2**63 - 1, "of the samples and centroids; the same seed and commits give the same lists")
 
@@ -180,17 +181,5 @@ def _check(spec: IvfSpec) -> None:
         check_metric(spec.metric)
     for name, option in spec.options.items():
         given = getattr(spec, name)
-        checked = check_option(name, given, option) if option.default else _number_or_auto(name, given, option)
-        object.__setattr__(spec, name, checked)
-
-
-def _number_or_auto(name: str, value: object, option: Option) -> int | str:
-    if isinstance(value, str) and value == AUTO:
-        return AUTO
-    number = check_integer(name, value)
-    if not option.least <= number <= option.greatest:
-        raise InvalidArgument(
-            f"{name} must be {AUTO!r} or an integer from {option.least:,} to {option.greatest:,}, got {number}.\n"
-            f"  {name}: {option.meaning}."
-        )
-    return number
+        if not (option.auto and isinstance(given, str) and given == AUTO):
+            object.__setattr__(spec, name, check_option(name, given, option))

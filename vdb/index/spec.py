@@ -30,7 +30,10 @@ class Option:
     default: int
     greatest: int
     meaning: str
+    auto: bool = False  # may be AUTO instead, and is by default
 
+
+AUTO: Final = "auto"
 
 _M: Final = Option(2, 16, 1024, "edges a new node makes; up to twice as many stay on the lowest level")
 _EF_CONSTRUCTION: Final = Option(1, 200, 100_000, "candidates kept while a new node looks for its edges")
@@ -198,12 +201,13 @@ def check_metric(metric: object) -> Metric:
 
 
 def check_option(name: str, value: object, option: Option) -> int:
-    """`value` as an int within the option's range, InvalidArgument where it is not one."""
+    """`value` as an int within the option's range, InvalidArgument where it is not one; AUTO is none."""
     number = check_integer(name, value)
     if not option.least <= number <= option.greatest:
+        either, default = (f"{AUTO!r} or ", "") if option.auto else ("", f"; {option.default} by default")
         raise InvalidArgument(
-            f"{name} must be an integer from {option.least:,} to {option.greatest:,}, got {number}.\n"
-            f"  {name}: {option.meaning}; {option.default} by default."
+            f"{name} must be {either}an integer from {option.least:,} to {option.greatest:,}, got {number}.\n"
+            f"  {name}: {option.meaning}{default}."
         )
     return number
 
