@@ -187,6 +187,7 @@ class DiskHome(Home):
         self.published: dict[str, Manifest] = {}  # by the name of the snapshot
         self._lock = lock
         self._witness = Witness(layout.witness, database, read_only)
+        self._catalog_path = layout.catalog
         self._catalog: File | None = None  # closed after DuckDB has closed it: closing one drops DuckDB's own lock
 
     @property
@@ -202,7 +203,7 @@ class DiskHome(Home):
     def catalog_file(self) -> File:
         """The catalog for reading, while DuckDB does not write; only `close` may close it."""
         if self._catalog is None:
-            self._catalog = File(self.layout.catalog, "read")
+            self._catalog = File(self._catalog_path, "read")
         return self._catalog
 
     def new_vectors(self, identity: Identity) -> Vectors:
@@ -302,18 +303,19 @@ class DiskHome(Home):
         return files.free_bytes(self.layout.root)
 
     def close(self) -> None:
-        """Close the files, release LOCK."""
-        if self._catalog is not None:
-            self._catalog.close()
-        self._witness.close()
+        """Close the files, release the lock."""
+        self._close_files()
         self._lock.release()
 
     def close_in_child(self) -> None:
         """Close them, without releasing the lock."""
+        self._close_files()
+        self._lock.close_in_child()
+
+    def _close_files(self) -> None:
         if self._catalog is not None:
             self._catalog.close()
         self._witness.close()
-        self._lock.close_in_child()
 
 
 class Witness:

@@ -46,27 +46,13 @@ class SnapshotHome(DiskHome):
         self._catalog_path = catalog
         self._catalog = None
 
-    def catalog_file(self) -> File:
-        """The catalog of the snapshot."""
-        if self._catalog is None:
-            self._catalog = File(self._catalog_path, "read")
-        return self._catalog
-
     def log_bytes(self) -> int:
         """The log beside the live catalog is not this one's."""
         return 0
 
-    def close(self) -> None:
-        """Close the files, and with PIN release the snapshot."""
+    def _close_files(self) -> None:  # it has no WITNESS
         if self._catalog is not None:
             self._catalog.close()
-        self._lock.release()
-
-    def close_in_child(self) -> None:
-        """Close them, without releasing the snapshot."""
-        if self._catalog is not None:
-            self._catalog.close()
-        self._lock.close_in_child()
 
 
 def open_current(layout: Layout, options: Options) -> Handle | None:
