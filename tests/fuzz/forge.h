@@ -102,4 +102,41 @@ void save_and_load(Index& index, const std::string& path) {
   static_cast<void>(std::remove_const_t<Index>::load(beside));
 }
 
+// An index that was loaded, and whether it takes in rows within microseconds.
+struct Life {
+  const std::string& path;
+  Depth depth;
+  std::size_t covered;
+  bool grows_fast;
+};
+
+// Whether a graph of these parameters does.
+template <class Params>
+bool grows_fast(const Params& params) {
+  return params.ef_construction <= kMostCandidates && params.M <= kMostDims;
+}
+
+// What every index goes through, as far as life.depth says: search(index, rows, n) among the first n of some rows, and
+// again after each step(index, rows, n), of which the first makes it cover those.
+template <class Index, class Search, class... Steps>
+void live(Index& index, const Life& life, Search search, Steps... steps) {
+  must([&] {
+    if (life.depth == Depth::kLoad) return;
+    if (life.depth == Depth::kLife) save_and_load(index, life.path);
+    const auto& params = index.params();
+    if (params.metric == Metric::kCustom || params.dim > kMostDims || life.covered > kMostRows) return;
+    const testing::Vectors& rows = rows_of(params.metric, params.dim);
+    search(index, rows, life.covered);
+    if (life.depth != Depth::kLife || !life.grows_fast) return;
+    const std::size_t n = life.covered + kMoreRows;
+    const auto take = [&](const auto& step) {
+      step(index, rows, n);
+      index.check(life.path);
+      search(index, rows, n);
+    };
+    (take(steps), ...);
+    save_and_load(index, life.path);
+  });
+}
+
 }  // namespace vdb::fuzz

@@ -67,32 +67,22 @@ void search(Hnsw& graph, const testing::Vectors& rows, std::size_t n) {
   }
 }
 
+void grow(Hnsw& graph, const testing::Vectors& rows, std::size_t n) { testing::extend(graph, rows.first(n)); }
+
+void repair(Hnsw& graph, const testing::Vectors& rows, std::size_t n) {
+  const RowSet alive = RowSet::from_range((n - kMoreRows) / 2, n, n);
+  CancelToken token;
+  while (!graph.repair(rows.first(n), {&alive, kMostRows, 1, &token})) {
+  }
+}
+
 void use(const std::string& path, Depth depth) {
   const Container file = Container::read(path);
   const auto graph = Hnsw::restore(file);
   const auto cells = Cells::restore(file);
-  must([&] {
-    if (depth == Depth::kLoad) return;
-    if (depth == Depth::kLife) save_and_load(*graph, path);
-    const HnswParams& params = graph->params();
-    const std::size_t n = graph->covered();
-    if (params.metric == Metric::kCustom || params.dim > kMostDims || n > kMostRows) return;
-    const testing::Vectors& rows = rows_of(params.metric, params.dim);
-    search(*graph, rows, n);
-    if (depth != Depth::kLife || params.ef_construction > kMostCandidates || params.M > kMostDims ||
-        params.gamma > kMostDims)
-      return;
-    testing::extend(*graph, rows.first(n + kMoreRows));
-    graph->check(path);
-    search(*graph, rows, n + kMoreRows);
-    const RowSet alive = RowSet::from_range(n / 2, n + kMoreRows, n + kMoreRows);
-    CancelToken token;
-    while (!graph->repair(rows.first(n + kMoreRows), {&alive, kMostRows, 1, &token})) {
-    }
-    graph->check(path);
-    search(*graph, rows, n + kMoreRows);
-    save_and_load(*graph, path);
-  });
+  const HnswParams& params = graph->params();
+  const bool is_fast = grows_fast(params) && params.gamma <= kMostDims;
+  live(*graph, {path, depth, graph->covered(), is_fast}, search, grow, repair);
 }
 
 }  // namespace

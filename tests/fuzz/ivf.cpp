@@ -33,24 +33,15 @@ void search(const Ivf& index, const testing::Vectors& rows, std::size_t n) {
   testing::search_ivf(index, rows.first(n), queries, {5, &some}, testing::reading_all());
 }
 
+void grow(Ivf& index, const testing::Vectors& rows, std::size_t n) { testing::extend(index, rows.first(n)); }
+
+void repair(Ivf& index, const testing::Vectors& rows, std::size_t n) {
+  testing::repair(index, rows.first(n), RowSet::from_range((n - kMoreRows) / 2, n, n));
+}
+
 void use(const std::string& path, Depth depth) {
   const auto index = Ivf::load(path);
-  must([&] {
-    if (depth == Depth::kLoad) return;
-    if (depth == Depth::kLife) save_and_load(*index, path);
-    const IvfParams& params = index->params();
-    const std::size_t n = index->state()->covered;
-    if (params.dim > kMostDims || n > kMostRows) return;
-    const testing::Vectors& rows = rows_of(params.metric, params.dim);
-    search(*index, rows, n);
-    if (depth != Depth::kLife) return;
-    testing::extend(*index, rows.first(n + kMoreRows));
-    search(*index, rows, n + kMoreRows);
-    testing::repair(*index, rows.first(n + kMoreRows), RowSet::from_range(n / 2, n + kMoreRows, n + kMoreRows));
-    index->check(path);
-    search(*index, rows, n + kMoreRows);
-    save_and_load(*index, path);
-  });
+  live(*index, {path, depth, index->state()->covered, true}, search, grow, repair);
 }
 
 }  // namespace

@@ -33,22 +33,13 @@ void search(LabelGraph& graph, const testing::Vectors& rows, std::size_t n) {
   testing::search_labels(graph, rows.first(n), queries, {labels, 10, 20, 100}, {5, &some});
 }
 
+void grow(LabelGraph& graph, const testing::Vectors& rows, std::size_t n) {
+  testing::extend(graph, rows, testing::make_lists(n, 4), nullptr, 1, true);
+}
+
 void use(const std::string& path, Depth depth) {
   const auto graph = LabelGraph::load(path);
-  must([&] {
-    if (depth == Depth::kLoad) return;
-    if (depth == Depth::kLife) save_and_load(*graph, path);
-    const LabelParams& params = graph->params();
-    const std::size_t n = graph->covered();
-    if (params.metric == Metric::kCustom || params.dim > kMostDims || n > kMostRows) return;
-    const testing::Vectors& rows = rows_of(params.metric, params.dim);
-    search(*graph, rows, n);
-    if (depth != Depth::kLife || params.ef_construction > kMostCandidates || params.M > kMostDims) return;
-    testing::extend(*graph, rows, testing::make_lists(n + kMoreRows, 4), nullptr, 1, true);
-    graph->check(path);
-    search(*graph, rows, n + kMoreRows);
-    save_and_load(*graph, path);
-  });
+  live(*graph, {path, depth, graph->covered(), grows_fast(graph->params())}, search, grow);
 }
 
 }  // namespace

@@ -34,23 +34,13 @@ void search(RangeGraph& graph, const testing::Vectors& rows, std::size_t n) {
   }
 }
 
+void grow(RangeGraph& graph, const testing::Vectors& rows, std::size_t n) {
+  testing::extend(graph, rows.first(n), testing::random_keys(n, 2, 4));
+}
+
 void use(const std::string& path, Depth depth) {
   const auto graph = RangeGraph::load(path);
-  must([&] {
-    if (depth == Depth::kLoad) return;
-    if (depth == Depth::kLife) save_and_load(*graph, path);
-    const RangeParams& params = graph->params();
-    const std::size_t n = graph->covered();
-    if (params.metric == Metric::kCustom || params.dim > kMostDims || n > kMostRows) return;
-    const testing::Vectors& rows = rows_of(params.metric, params.dim);
-    search(*graph, rows, n);
-    if (depth != Depth::kLife || params.ef_construction > kMostCandidates || params.M > kMostDims) return;
-    testing::Keys keys = testing::random_keys(n + kMoreRows, 2, 4);
-    testing::extend(*graph, rows.first(n + kMoreRows), keys);
-    graph->check(path);
-    search(*graph, rows, n + kMoreRows);
-    save_and_load(*graph, path);
-  });
+  live(*graph, {path, depth, graph->covered(), grows_fast(graph->params())}, search, grow);
 }
 
 }  // namespace
