@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "index/cells/cells.h"
+#include "io/require.h"
 
 namespace vdb {
 namespace {
@@ -22,10 +23,6 @@ struct Record {
   std::uint64_t trained_on;
 };
 static_assert(sizeof(Record) == 40);
-
-void require(bool holds, const Container& file, const char* section, const std::string& expected, std::uint64_t found) {
-  if (!holds) throw Corrupted({file.path(), section, 0, expected, std::to_string(found)});
-}
 
 Record read_record(const Container& file) {
   const Bytes bytes = file.section("cells");

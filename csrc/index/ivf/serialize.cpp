@@ -10,6 +10,7 @@
 #include "base/half.h"
 #include "index/ivf/ivf.h"
 #include "index/ivf/scratch.h"
+#include "io/require.h"
 
 namespace vdb {
 namespace {
@@ -44,10 +45,6 @@ static_assert(sizeof(ListSize) == 8);
 template <class T>
 std::uint32_t narrow(T value) noexcept {
   return static_cast<std::uint32_t>(value);
-}
-
-void require(bool holds, const Container& file, const char* section, const std::string& expected, std::uint64_t found) {
-  if (!holds) throw Corrupted({file.path(), section, 0, expected, std::to_string(found)});
 }
 
 Record read_record(const Container& file) {

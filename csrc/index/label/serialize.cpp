@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "index/label/label_graph.h"
+#include "io/require.h"
 
 namespace vdb {
 namespace {
@@ -33,41 +34,35 @@ struct OverlayRecord {
 };
 static_assert(sizeof(OverlayRecord) == 24);
 
-void require(bool holds, const std::string& path, const char* section, const std::string& expected,
-             std::uint64_t found) {
-  if (!holds) throw Corrupted({path, section, 0, expected, std::to_string(found)});
-}
-
 Record read_record(const Container& file) {
-  const std::string& path = file.path();
   const Bytes bytes = file.section("params");
-  require(bytes.size() == sizeof(Record), path, "params", std::to_string(sizeof(Record)) + " bytes", bytes.size());
+  require(bytes.size() == sizeof(Record), file, "params", std::to_string(sizeof(Record)) + " bytes", bytes.size());
   Record record;
   std::memcpy(&record, bytes.data(), sizeof record);
-  require(record.metric <= static_cast<std::uint32_t>(Metric::kCustom), path, "params", "a metric", record.metric);
-  require(record.M >= 2 && record.M <= 1024, path, "params", "M from 2 to 1024", record.M);
-  require(record.rows < OverlayRows::kNone, path, "params", "fewer than 4294967295 rows", record.rows);
+  require(record.metric <= static_cast<std::uint32_t>(Metric::kCustom), file, "params", "a metric", record.metric);
+  require(record.M >= 2 && record.M <= 1024, file, "params", "M from 2 to 1024", record.M);
+  require(record.rows < OverlayRows::kNone, file, "params", "fewer than 4294967295 rows", record.rows);
   return record;
 }
 
 void require_size(const Container& file, const char* section, std::uint64_t bytes) {
   const std::size_t found = file.section(section).size();
-  require(found == bytes, file.path(), section, std::to_string(bytes) + " bytes", found);
+  require(found == bytes, file, section, std::to_string(bytes) + " bytes", found);
 }
 
 Overlays read_overlays(const Container& file) {
   const Bytes bytes = file.section("overlays");
-  require(bytes.size() % sizeof(OverlayRecord) == 0, file.path(), "overlays", "records of 24 bytes", bytes.size());
+  require(bytes.size() % sizeof(OverlayRecord) == 0, file, "overlays", "records of 24 bytes", bytes.size());
   const AlignedBuffer<Slot> entries = file.values<Slot>("entries");
   Overlays overlays(bytes.size() / sizeof(OverlayRecord));
   std::size_t begin = 0;
   for (std::size_t i = 0; i < overlays.size(); ++i) {
     OverlayRecord record;
     std::memcpy(&record, bytes.data() + i * sizeof record, sizeof record);
-    require(i == 0 || record.label > overlays[i - 1].label, file.path(), "overlays", "labels that rise", record.label);
+    require(i == 0 || record.label > overlays[i - 1].label, file, "overlays", "labels that rise", record.label);
     require(record.entries >= 1 && record.entries <= Overlay::kEntries && record.entries <= entries.size() - begin,
-            file.path(), "overlays", "1 to 32 entries", record.entries);
-    require(record.stride >= 1, file.path(), "overlays", "a stride", record.stride);
+            file, "overlays", "1 to 32 entries", record.entries);
+    require(record.stride >= 1, file, "overlays", "a stride", record.stride);
     overlays[i] = {record.label,
                    static_cast<std::uint32_t>(i),
                    record.nodes,
@@ -124,7 +119,7 @@ std::unique_ptr<LabelGraph> LabelGraph::load(const std::string& path) {
   const Record record = read_record(file);
   Overlays overlays = read_overlays(file);
   const std::size_t slots = file.section("heads").size() / sizeof(std::uint32_t);
-  require(slots <= kMaxSlots && record.covered <= slots, path, "params", std::to_string(slots) + " slots or fewer",
+  require(slots <= kMaxSlots && record.covered <= slots, file, "params", std::to_string(slots) + " slots or fewer",
           record.covered);
   require_size(file, "heads", slots * sizeof(std::uint32_t));
   require_size(file, "links", record.rows * sizeof(OverlayRows::Link));
