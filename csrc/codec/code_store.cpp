@@ -11,8 +11,8 @@
 #include "base/check.h"
 #include "base/prefetch.h"
 #include "base/thread_pool.h"
+#include "codec/training_rows.h"
 #include "core/dimensions.h"
-#include "core/sample.h"
 
 namespace vdb {
 namespace {
@@ -211,16 +211,10 @@ bool CodeStore::train(const Work& work, Snapshot& into) const {
   const VectorView& view = work.view;
   const RowSet* const allowed = work.options.rows;
   const std::vector<Slot> slots = allowed != nullptr ? allowed->to_slots() : RowSet::all(view.n).to_slots();
-  const std::vector<std::size_t> chosen = sample_rows(slots.size(), sample_size(view.dim), params_.seed);
-  std::vector<float> rows(chosen.size() * view.dim);
-  std::size_t n = 0;
-  for (const std::size_t i : chosen) {
-    const float inverse = code_scale(view, slots[i]);
-    if (has_clear_direction(inverse)) to_code_space(view, slots[i], inverse, rows.data() + n++ * view.dim);
-  }
-  if (n == 0) return false;
+  const std::vector<float> rows = training_rows(view, slots, sample_size(view.dim), params_.seed);
+  if (rows.empty()) return false;
   into.codec = std::make_shared<const Codec>(
-      train_codec(params_, {rows.data(), n, view.dim}, work.options.threads, work.options.cancel));
+      train_codec(params_, {rows.data(), rows.size() / view.dim, view.dim}, work.options.threads, work.options.cancel));
   into.stride = stride_of(std::visit([](const auto& codec) { return codec.record_bytes(); }, *into.codec), params_);
   into.trained_on = slots.size();
   return true;
