@@ -144,9 +144,16 @@ class VectorView:
     """A read-only (n, dim) matrix of stored values bound to a metric; keeps alive what it is made of."""
 
     def __init__(
-        self, data: _Stored, metric: str, inverse_norms: _F32 | None = None, custom: _Function | None = None
+        self,
+        data: _Stored,
+        metric: str,
+        inverse_norms: _F32 | None = None,
+        custom: _Function | None = None,
+        in_order: _Stored | None = None,
     ) -> None:
         """`inverse_norms` (n,) float32 is required for cosine, `custom` for custom; ignored otherwise.
+
+        `in_order` holds the same rows where those that follow each other are cheap to read; None: `data` does.
 
         A call with such a view is a MetricError where a distance fails: those count as infinitely far until it ends.
 

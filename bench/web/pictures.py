@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 COLUMNS = 3
 DPI = 110
 LEGEND_INCHES = 0.55
+TITLE_CHARACTERS = 60  # of a line, where panels stand side by side
 RECALLS = (0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 PERFECT = 4e-4  # what recall 1 is drawn as missing
 OWN = ("vdb", "vdb auto")
@@ -42,7 +44,7 @@ def png(plots: Sequence[Plot]) -> bytes:
     fitted = any("look" in series for plot in plots for series in plot.get("series", ()))
     for panel, plot in zip(panels.flat, plots, strict=False):
         KINDS[plot["kind"]](panel, plot, colours)
-        panel.set_title(plot["title"], fontsize=10)
+        panel.set_title(plot["title"] if columns == 1 else textwrap.fill(plot["title"], TITLE_CHARACTERS), fontsize=10)
         if fitted:
             panel.legend(fontsize=8, frameon=False)
     for panel in panels.flat[len(plots) :]:

@@ -1,5 +1,7 @@
 #include <pybind11/stl.h>
 
+#include <optional>
+
 #include "base/half.h"
 #include "base/thread_pool.h"
 #include "bindings/interrupt.h"
@@ -12,7 +14,7 @@
 namespace vdb::bindings {
 namespace {
 
-VectorView view_of(const Matrix& m, Metric metric) { return {m.data, m.rows, m.columns, metric, nullptr, m.dtype, {}}; }
+VectorView view_of(const Matrix& m, Metric metric) { return {m.data, m.rows, m.columns, metric, nullptr, m.dtype}; }
 
 // `custom` is an object with a `name` and the `address` of a CustomFunction that lives as long as it does.
 void bind_custom(OwnedView& owned, const py::object& custom) {
@@ -23,11 +25,17 @@ void bind_custom(OwnedView& owned, const py::object& custom) {
   owned.custom_name = custom.attr("name").cast<std::string>();
 }
 
-OwnedView make_view(const py::array& data, const std::string& metric, const py::object& norms,
-                    const py::object& custom) {
+OwnedView make_view(const py::array& data, const std::string& metric, const py::object& norms, const py::object& custom,
+                    const std::optional<py::array>& in_order) {
   const Matrix m = matrix(data, "data");
   VDB_CHECK(m.columns >= 1, "vectors have at least one dimension");
-  OwnedView owned{view_of(m, parse_metric(metric)), py::make_tuple(data, norms, custom), {}};
+  OwnedView owned{view_of(m, parse_metric(metric)), py::make_tuple(data, norms, custom, in_order), {}};
+  if (in_order) {
+    const Matrix same = matrix(*in_order, "in_order");
+    VDB_CHECK(same.rows == m.rows && same.columns == m.columns && same.dtype == m.dtype,
+              "in_order must hold the rows of data: of the same shape and dtype");
+    owned.view.in_order = same.data;
+  }
   if (owned.view.metric == Metric::kCustom) bind_custom(owned, custom);
   if (owned.view.metric == Metric::kCosine) {
     VDB_CHECK(py::isinstance<Array<float>>(norms), "cosine needs inverse_norms as a float32 array");
@@ -120,7 +128,7 @@ void register_vectors(py::module_& module) {
 
   py::class_<OwnedView>(module, "VectorView")
       .def(py::init(&make_view), py::arg("data"), py::arg("metric"), py::arg("inverse_norms") = py::none(),
-           py::arg("custom") = py::none())
+           py::arg("custom") = py::none(), py::arg("in_order") = py::none())
       .def_property_readonly("n", [](const OwnedView& owned) { return owned.view.n; })
       .def_property_readonly("dim", [](const OwnedView& owned) { return owned.view.dim; })
       .def_property_readonly("row_bytes", [](const OwnedView& owned) { return owned.view.row_bytes(); })

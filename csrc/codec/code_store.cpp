@@ -222,8 +222,8 @@ bool CodeStore::train(const Work& work, Snapshot& into) const {
 
 void CodeStore::encode(const Codec& codec, const Work& work, AlignedBuffer<std::uint8_t>& into,
                        std::size_t begin) const {
-  const VectorView& view = work.view;
-  const std::size_t total = view.n - begin;
+  const std::size_t total = work.view.n - begin;
+  const VectorView view = for_pass(work.view, total, total);
   std::visit(
       [&](const auto& concrete) {
         const std::size_t stride = stride_of(concrete.record_bytes(), params_);

@@ -12,10 +12,12 @@ std::vector<float> training_rows(const VectorView& view, std::span<const Slot> s
                                  std::uint64_t seed) {
   const std::vector<std::size_t> chosen = sample_rows(slots.size(), most, seed);
   std::vector<float> rows(chosen.size() * view.dim);
+  if (chosen.empty()) return rows;
+  const VectorView pass = for_pass(view, chosen.size(), slots[chosen.back()] - slots[chosen.front()]);
   std::size_t n = 0;
   for (const std::size_t i : chosen) {
     float* const row = rows.data() + n * view.dim;
-    to_code_space(view, slots[i], code_scale(view, slots[i]), row);
+    to_code_space(pass, slots[i], code_scale(pass, slots[i]), row);
     if (std::all_of(row, row + view.dim, [](float value) { return std::isfinite(value); })) ++n;
   }
   rows.resize(n * view.dim);

@@ -13,6 +13,8 @@ namespace vdb {
 namespace {
 
 constexpr std::size_t kRowsPerChunk = 4096;
+// A pass that leaves out more than this many rows for each that it reads is better off without those in between.
+constexpr std::size_t kLeftOut = 32;
 
 // How one dtype lies in memory, how it becomes float32, and the exponent bits that only NaN and infinity have all set.
 struct Float32 {
@@ -85,6 +87,12 @@ std::size_t first_nonfinite(const VectorView& rows) noexcept {
 }
 
 }  // namespace
+
+VectorView for_pass(const VectorView& view, std::size_t count, std::size_t span) noexcept {
+  VectorView rows = view;
+  if (view.in_order != nullptr && count * kLeftOut >= span) rows.data = view.in_order;
+  return rows;
+}
 
 void to_float32(const void* row, std::size_t dim, Dtype dtype, float* out) noexcept {
   with_dtype(dtype, [&]<class Stored>(Stored) {

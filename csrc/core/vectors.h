@@ -18,10 +18,16 @@ struct VectorView {
   const float* inverse_norms = nullptr;  // (n,) 1/|row| of the stored values; needed under cosine only
   Dtype dtype = Dtype::kFloat32;
   CustomMetric custom = {};  // needed under custom only
+  // The same rows where those that follow each other are cheap to read; null: `data`. Of a file larger than memory
+  // `data` is mapped so that the system reads a row and no more, and this so that it reads ahead.
+  const std::byte* in_order = nullptr;
 
   std::size_t row_bytes() const noexcept { return dim * bytes_per_value(dtype); }
   const void* row(Slot slot) const noexcept { return data + std::size_t{slot} * row_bytes(); }
 };
+
+// `view` with rows where a pass finds them that reads `count` of `span` rows, in their order.
+VectorView for_pass(const VectorView& view, std::size_t count, std::size_t span) noexcept;
 
 // Writes `dim` values of `dtype` as float32, which holds those of every dtype exactly.
 void to_float32(const void* row, std::size_t dim, Dtype dtype, float* out) noexcept;

@@ -168,3 +168,22 @@ def test_sorted_slots_take_and_give_arrays() -> None:
         _core.SortedSlots(keys[:3], slots, 4)
     with pytest.raises(TypeError):
         _core.SortedSlots(keys.astype(np.float64), slots, 4)  # type: ignore[arg-type]
+
+
+def test_a_pass_reads_rows_in_order_and_a_search_reads_them_where_they_are() -> None:
+    rows, other = stored(700, "float32"), stored(700, "float32", seed=1)
+    view = _core.VectorView(rows, "l2", in_order=other)
+    slots, distances, _ = _core.scan(view, other, 1)
+    assert slots[:, 0].tolist() == list(range(700))
+    assert not distances.any()
+    few = _core.RowSet.from_slots(np.arange(5, dtype=np.uint32), 700)
+    slots, distances, _ = _core.scan(view, rows[:5], 1, rows=few)
+    assert slots[:, 0].tolist() == list(range(5))
+    assert not distances.any()
+
+
+def test_rows_in_order_are_the_same_rows() -> None:
+    rows = stored(30, "float32")
+    for wrong in (rows[:29], rows[:, :49].copy(), rows.astype(np.float16)):
+        with pytest.raises(InvalidArgument, match="in_order must hold the rows of data"):
+            _core.VectorView(rows, "l2", in_order=wrong)

@@ -19,8 +19,9 @@ def vector_view(state: TableState, column: str, metric: AnyMetric) -> _core.Vect
     vectors = state.vectors[column]
     if isinstance(metric, CustomMetric):
         metric.check_dim(vectors.data.shape[1])
-        return _core.VectorView(vectors.data, CORE_NAME, custom=metric)
-    return _core.VectorView(vectors.data, metric, vectors.inverse_norms() if metric == "cosine" else None)
+        return _core.VectorView(vectors.data, CORE_NAME, custom=metric, in_order=vectors.in_order())
+    norms = vectors.inverse_norms() if metric == "cosine" else None
+    return _core.VectorView(vectors.data, metric, norms, in_order=vectors.in_order())
 
 
 def measurable(state: TableState, column: str, metric: AnyMetric) -> _core.RowSet:

@@ -119,7 +119,7 @@ def _copied(table: TableState, kept: Slots, following: Generation, work: Work) -
         step = max(1, _COPY_BYTES // source.identity.stride)
         for begin in range(0, len(kept), step):
             chosen = kept[begin : begin + step]
-            source.append(old.data[chosen])
+            source.append(old.in_order()[chosen])
             if work.progress is not None:
                 work.progress(number * len(kept) + begin + len(chosen), len(columns) * len(kept))
         states[column.name] = VectorState(source, source.view(len(kept)), _present(old.present, kept))

@@ -48,6 +48,10 @@ class VectorState:
     data: StoredMatrix
     present: RowSet | None
 
+    def in_order(self) -> StoredMatrix:
+        """`data` for a pass over the slots: what is larger than memory is read ahead of."""
+        return self.source.in_order(self.data)
+
     def inverse_norms(self) -> npt.NDArray[np.float32]:
         """1/|vector| of each slot, (next_slot,) float32; computed on first use and kept."""
         return self.source.inverse_norms(self.data)

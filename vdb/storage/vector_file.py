@@ -2,6 +2,9 @@
 
 A write through the map could meet a full disk as SIGBUS. The file is reserved well past its rows, so that it is
 mapped anew only when it grows; a replaced map lives as long as the arrays that look at it. Bytes: FORMAT.md.
+
+A file larger than half of memory is mapped twice: for rows here and there, of which the system reads no more than is
+asked for, and for passes, which it reads ahead of. One map would read megabytes around every row of a search.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 from vdb import _core
 from vdb.errors import Corrupted
 from vdb.storage import files
+from vdb.storage.available import machine_bytes
 from vdb.storage.files import File
 from vdb.storage.vector_header import (
     BLOCK_BYTES,
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 
 _MIN_GROWTH_BYTES: Final = 1 << 20
 _GROWTH_SHIFT: Final = 3  # an eighth of the file
+_LARGE: Final = 2  # a file that takes more than a half of memory
 
 
 class VectorFile(Vectors):
@@ -52,6 +57,7 @@ class VectorFile(Vectors):
         self._file = file
         self._size = file.size
         self._map: mmap.mmap | None = None
+        self._ahead: mmap.mmap | None = None  # where the file is large: the one for passes
         self._checks = _Checksums(committed.slots * identity.stride, committed.open_crc)
         self._newest_witness = _newest(read_witnesses(file))
 
@@ -116,12 +122,20 @@ class VectorFile(Vectors):
 
     def view(self, slots: int) -> StoredMatrix:
         """The first `slots` rows of the map."""
-        dim, dtype = self.identity.dim, DTYPES[self.identity.dtype].memory
         if slots == 0:
-            return np.empty((0, dim), dtype)
+            return np.empty((0, self.identity.dim), DTYPES[self.identity.dtype].memory)
         if self._map is None or len(self._map) < DATA_OFFSET + slots * self.identity.stride:
-            self._map = mmap.mmap(self._file.fd, self._file.size, access=mmap.ACCESS_READ)
-        return np.frombuffer(self._map, dtype, slots * dim, DATA_OFFSET).reshape(slots, dim)
+            mapped = self._mapped()
+            if len(mapped) > machine_bytes() // _LARGE:
+                self._ahead = self._mapped()
+                mapped.madvise(mmap.MADV_RANDOM)
+            self._map = mapped
+        return self._rows_of(self._map, slots)
+
+    def in_order(self, data: StoredMatrix) -> StoredMatrix:
+        """The same rows of the map for passes, where there is one."""
+        ahead = self._ahead
+        return data if ahead is None or len(data) == 0 else self._rows_of(ahead, len(data))
 
     def segment(self) -> Segment:
         """Lengths and checksums of the pending rows."""
@@ -178,12 +192,19 @@ class VectorFile(Vectors):
 
     def close(self, truncate: bool) -> None:
         """Close the file; views keep their map."""
-        self._map = None
+        self._map = self._ahead = None
         try:
             if truncate and self._file.fd >= 0 and self._size > self.committed_bytes:
                 self._file.truncate(self.committed_bytes)
         finally:
             self._file.close()
+
+    def _mapped(self) -> mmap.mmap:
+        return mmap.mmap(self._file.fd, self._file.size, access=mmap.ACCESS_READ)
+
+    def _rows_of(self, mapped: mmap.mmap, slots: int) -> StoredMatrix:
+        dim, dtype = self.identity.dim, DTYPES[self.identity.dtype].memory
+        return np.frombuffer(mapped, dtype, slots * dim, DATA_OFFSET).reshape(slots, dim)
 
     def _reserve(self, end: int) -> None:
         if end <= self._size:

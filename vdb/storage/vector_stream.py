@@ -118,6 +118,7 @@ class _Column:
         state = table.vectors[name]
         declared = next(column for column in table.schema.vectors if column.name == name)
         self.data: StoredMatrix = state.data
+        self.in_order = state.in_order()
         self.dtype: Dtype = declared.dtype
         self.dim = declared.dim
         self.present: npt.NDArray[np.bool_] | None = None
@@ -135,7 +136,7 @@ class _Column:
         """(n, dim) float32 or int8; a view where the slots follow one another."""
         first = int(slots[0])
         together = int(slots[-1]) - first == len(slots) - 1 and bool((np.diff(slots) == 1).all())
-        rows = self.data[first : first + len(slots)] if together else self.data[slots]
+        rows = self.in_order[first : first + len(slots)] if together else self.data[slots]
         return np.ascontiguousarray(shown(rows, self.dtype), np.int8 if self.dtype == "int8" else np.float32)
 
 

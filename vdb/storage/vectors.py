@@ -76,7 +76,11 @@ class Vectors(ABC):
 
     @abstractmethod
     def view(self, slots: int) -> StoredMatrix:
-        """The first `slots` rows, pending ones included, read-only and without a copy."""
+        """The first `slots` rows, pending ones included, read-only and without a copy, to be read here and there."""
+
+    def in_order(self, data: StoredMatrix) -> StoredMatrix:
+        """The rows of `data`, a view of this column, to be read one after another: the system reads ahead of them."""
+        return data
 
     @abstractmethod
     def segment(self) -> Segment:
@@ -112,7 +116,8 @@ class Vectors(ABC):
         n = len(data)
         with self._norms_lock:
             if self._norms_slots < n:
-                self._norms.write(self._norms_slots, _core.inverse_norms(data[self._norms_slots :]))
+                rows = self.in_order(data)[self._norms_slots :]
+                self._norms.write(self._norms_slots, _core.inverse_norms(rows))
                 self._norms_slots = n
             return self._norms.view(n)
 

@@ -12,7 +12,7 @@ import numpy as np
 import rabitqlib
 
 from bench.adapters.base import FloatVector, RowNumbers, installed_version
-from bench.filtered.adapters.base import Effort, FilteredPeer, Sweep, probes
+from bench.filtered.adapters.base import Effort, FilteredPeer, Sweep, bytes_below, probes
 from bench.filtered.adapters.faiss_ivfpq import LISTS
 from bench.filtered.predicate import EVERYTHING, Inexpressible, Predicate
 from bench.filtered.questions import Allowed, FilteredData
@@ -42,8 +42,7 @@ class UnfilteredRabitqlibIvf(FilteredPeer):
         faiss.omp_set_num_threads(1)
 
     def sweeps(self) -> dict[str, list[Sweep]]:
-        efforts = [{"nprobe": n} for n in probes(self.lists)]
-        return {name: [efforts] for name in self.indexes}
+        return {name: [[{"nprobe": n} for n in probes(self.lists)]] for name in self.indexes}
 
     def choose(self, method: str, effort: Effort) -> None:
         self.index, self.effort = self.indexes[method], effort
@@ -61,6 +60,5 @@ class UnfilteredRabitqlibIvf(FilteredPeer):
 
     def _bytes(self, index: rabitqlib.IvfIndex) -> int:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "index"
-            index.save(str(path))
-            return path.stat().st_size
+            index.save(f"{folder}/index")
+            return bytes_below(Path(folder))

@@ -49,8 +49,7 @@ class FilteredZvec(TextPeer):
 
     def search(self, q: FloatVector, k: int, bound: str) -> RowNumbers:
         query = zvec.Query("v", vector=q.tolist(), param=self.param)
-        text = None if bound == NO_FILTER else bound
-        found = self.rows.query(query, topk=k, filter=text, output_fields=[])
+        found = self.rows.query(query, topk=k, filter=None if bound == NO_FILTER else bound, output_fields=[])
         return np.array([int(doc.id) for doc in found], np.int64)
 
     def memory_bytes(self) -> int:

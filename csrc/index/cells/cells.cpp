@@ -129,6 +129,7 @@ std::shared_ptr<const Cells::Centroids> Cells::coded(std::vector<float> values, 
 void Cells::place(const VectorView& view, const CellsExtend& options, std::size_t begin, const Centroids& centroids,
                   Cell* cell_of) const {
   const NearestCentroid nearest({centroids.values.data(), centroids.n, view.dim});
+  const VectorView pass = for_pass(view, options.rows == nullptr ? view.n : options.rows->count(), view.n);
   parallel_for({view.n - begin, kPlacedTogether, options.threads}, [&](const Chunk& chunk) {
     if (options.cancel->poll()) throw Cancelled();
     std::vector<float> rows;
@@ -140,7 +141,7 @@ void Cells::place(const VectorView& view, const CellsExtend& options, std::size_
     }
     rows.resize(slots.size() * view.dim);
     for (std::size_t i = 0; i < slots.size(); ++i) {
-      to_code_space(view, slots[i], code_scale(view, slots[i]), rows.data() + i * view.dim);
+      to_code_space(pass, slots[i], code_scale(pass, slots[i]), rows.data() + i * view.dim);
     }
     std::vector<std::uint32_t> found(slots.size());
     std::vector<float> distances(slots.size());

@@ -44,11 +44,12 @@ SearchStats scan(const VectorView& view, const QueryBatch& batch, std::size_t be
       batch.rows == nullptr || batch.rows->size() == view.n,
       "the row set covers " + std::to_string(batch.rows->size()) + " slots, the vectors " + std::to_string(view.n));
   const Tile all{std::min(begin, view.n), view.n};
+  const VectorView pass = for_pass(view, batch.rows == nullptr ? view.n : batch.rows->count(), view.n);
   SearchStats total;
   std::mutex total_mutex;
   parallel_for({batch.nq, kQueriesPerGroup, batch.threads}, [&](const Chunk& group) {
-    const SearchStats stats = with_distance(view, batch.queries, [&]<class Distance>(const Distance&) {
-      return scan_group<Distance>(view, batch, all, group, answers);
+    const SearchStats stats = with_distance(pass, batch.queries, [&]<class Distance>(const Distance&) {
+      return scan_group<Distance>(pass, batch, all, group, answers);
     });
     const std::lock_guard lock(total_mutex);
     total += stats;

@@ -59,8 +59,9 @@ void Draft::begin(const IvfTraining& training, const IvfParams& params) {
 }
 
 void Draft::set_directory(std::vector<std::uint16_t> offsets, const IvfParams& params) {
-  state_.directory =
-      std::make_shared<const Directory>(params.metric, std::move(offsets), state_.model->mean(), params.seed);
+  const IvfModel& model = *state_.model;
+  state_.directory = std::make_shared<const Directory>(params.metric, std::move(offsets), model.mean(), params.seed,
+                                                       model.row_length);
   state_.lists.resize(state_.directory->size());
   open_.resize(state_.directory->size());
 }
@@ -82,6 +83,7 @@ void Draft::place(const VectorView& view, std::span<const Slot> slots, const Ivf
 template <class Codec>
 void Draft::place_with(const Codec& codec, const VectorView& view, std::span<const Slot> slots,
                        const IvfExtend& options) {
+  const VectorView pass = for_pass(view, slots.size(), slots.empty() ? 0 : slots.back() - slots.front());
   const Directory& directory = *state_.directory;
   const std::vector<float> centroids = directory.centroids();
   const NearestCentroid nearest({centroids.data(), directory.size(), view.dim});
@@ -94,7 +96,7 @@ void Draft::place_with(const Codec& codec, const VectorView& view, std::span<con
       std::vector<float> rows(n * view.dim);
       for (std::size_t i = 0; i < n; ++i) {
         const Slot slot = some[chunk.begin + i];
-        to_code_space(view, slot, code_scale(view, slot), rows.data() + i * view.dim);
+        to_code_space(pass, slot, code_scale(pass, slot), rows.data() + i * view.dim);
       }
       nearest.find({rows.data(), n, view.dim}, {1, options.cancel},
                    {staged.lists.data() + chunk.begin, staged.distances.data() + chunk.begin});

@@ -46,8 +46,8 @@ ListShape shape_of(const ListCodec& codec) {
 
 }  // namespace
 
-IvfModel::IvfModel(ListCodec its_codec, std::size_t rows)
-    : codec(std::move(its_codec)), shape(shape_of(codec)), trained_on(rows) {}
+IvfModel::IvfModel(ListCodec its_codec, std::size_t rows, float length)
+    : codec(std::move(its_codec)), shape(shape_of(codec)), trained_on(rows), row_length(length) {}
 
 const std::vector<float>& IvfModel::mean() const noexcept {
   return std::visit([](const auto& concrete) -> const std::vector<float>& { return concrete.mean(); }, codec);

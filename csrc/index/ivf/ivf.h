@@ -63,13 +63,14 @@ struct IvfRepair {
 // What one training found out.
 using ListCodec = std::variant<ResidualSigns, ResidualProduct>;
 struct IvfModel {
-  IvfModel(ListCodec its_codec, std::size_t rows);
+  IvfModel(ListCodec its_codec, std::size_t rows, float length);
 
   const std::vector<float>& mean() const noexcept;
 
   ListCodec codec;
   ListShape shape;
   std::size_t trained_on;  // rows there were
+  float row_length;        // under ip that of all rows, 0 where it differs or is not known
 };
 
 class ListScratches;

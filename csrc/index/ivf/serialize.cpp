@@ -84,6 +84,17 @@ ListCodec read_codec(const Container& file, const IvfParams& params) {
   return codec;
 }
 
+// Of files that were written before there was such a section it is not known.
+float read_length(const Container& file) {
+  if (!file.has("length")) return 0;
+  const Bytes bytes = file.section("length");
+  float length = 0;
+  require(bytes.size() == sizeof length, file, "length", std::to_string(sizeof length) + " bytes", bytes.size());
+  std::memcpy(&length, bytes.data(), sizeof length);
+  require(std::isfinite(length) && length >= 0, file, "length", "a finite length", 0);
+  return length;
+}
+
 // Of centroids, as Directory keeps them.
 std::vector<std::uint16_t> read_offsets(const Container& file, std::size_t dim) {
   const Bytes bytes = file.section("centroid");
@@ -167,6 +178,7 @@ std::uint64_t Ivf::save(const std::string& path, Bytes identity) const {
     slots.push_back(bytes_of(list->slots.span().first(n * ListShape::kRows)));
   }
   sections.push_back({"codec", codec});
+  sections.push_back({"length", bytes_of(std::span<const float>(&now->model->row_length, 1))});
   sections.push_back({"centroid", bytes_of(std::span(now->directory->offsets()))});
   sections.push_back({"lists", bytes_of(std::span<const ListSize>(lists))});
   sections.push_back({"blocks", {}, blocks});
@@ -185,7 +197,8 @@ std::unique_ptr<Ivf> Ivf::load(const std::string& path) {
                                             static_cast<IvfCodes>(record.codes), record.nlist, record.m, record.nbits,
                                             record.opq != 0, record.bits, record.seed});
     if (record.trained_on != 0) {
-      state.model = std::make_shared<const IvfModel>(read_codec(file, index->params_), record.trained_on);
+      state.model =
+          std::make_shared<const IvfModel>(read_codec(file, index->params_), record.trained_on, read_length(file));
     }
   } catch (const InvalidArgument& reason) {
     throw Corrupted({path, "params", 0, "an index and its codec", reason.what()});
@@ -194,7 +207,7 @@ std::unique_ptr<Ivf> Ivf::load(const std::string& path) {
   if (state.model) {
     const IvfParams& params = index->params_;
     state.directory = std::make_shared<const Directory>(params.metric, read_offsets(file, params.dim),
-                                                        state.model->mean(), params.seed);
+                                                        state.model->mean(), params.seed, state.model->row_length);
     state.lists = read_lists(file, state.model->shape, state.directory->size());
     state.scratches = std::make_shared<ListScratches>();
   }

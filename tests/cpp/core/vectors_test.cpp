@@ -59,6 +59,18 @@ TEST_CASE("the first row with a value that is not finite is found, wherever the 
   CHECK(first_nonfinite_row(VectorView{nullptr, 0, 7}) == 0);
 }
 
+TEST_CASE("a pass over rows that lie close together finds them where they are read in order") {
+  const testing::Vectors here = testing::uniform_vectors(Metric::kL2, 100, 3, 1);
+  const testing::Vectors there = testing::uniform_vectors(Metric::kL2, 100, 3, 2);
+  VectorView view = here.view();
+  CHECK(for_pass(view, 100, 100).data == view.data);
+  view.in_order = there.view().data;
+  CHECK(for_pass(view, 100, 100).data == view.in_order);
+  CHECK(for_pass(view, 4, 100).data == view.in_order);
+  CHECK(for_pass(view, 3, 100).data == view.data);
+  CHECK(for_pass(view, 0, 0).n == 100);
+}
+
 TEST_CASE("a row is read back as stored, and has the norm of what was stored") {
   const testing::Vectors vectors = testing::integer_vectors(Metric::kCosine, 9, 21, 4);
   for (const Dtype dtype : testing::kDtypes) {

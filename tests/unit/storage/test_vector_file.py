@@ -10,6 +10,7 @@ import pytest
 
 from vdb import _core
 from vdb.errors import Corrupted
+from vdb.storage import vector_file
 from vdb.storage.vector_file import VectorFile
 from vdb.storage.vector_header import BLOCK_BYTES, DATA_OFFSET, Identity
 
@@ -66,6 +67,27 @@ def test_growth_within_the_reserved_bytes_needs_no_new_map(file: VectorFile) -> 
     first = file.view(10)
     commit(file, rows(10, 2), 2)
     assert np.shares_memory(first, file.view(20))
+
+
+def test_a_file_larger_than_half_of_memory_has_a_map_for_passes(
+    file: VectorFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(file, rows(10), 1)
+    small = file.view(10)
+    assert np.shares_memory(file.in_order(small), small)
+    monkeypatch.setattr(vector_file, "machine_bytes", lambda: 3 << 20)
+    commit(file, rows(5000, 2), 2)
+    view = file.view(5010)
+    ahead = file.in_order(view)
+    assert not np.shares_memory(ahead, view)
+    assert np.array_equal(ahead, view)
+    assert np.array_equal(file.in_order(small), rows(10))
+    assert len(file.in_order(file.view(0))) == 0
+    commit(file, rows(9000, 3), 3)
+    assert np.array_equal(file.in_order(file.view(14_010)), np.concatenate([ahead, rows(9000, 3)]))
+    file.close(truncate=True)
+    assert file.in_order(view) is view
+    assert np.array_equal(ahead[10:], rows(5000, 2))
 
 
 def test_a_view_cannot_be_written(file: VectorFile) -> None:

@@ -2,7 +2,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "ivf_cases.h"
@@ -53,6 +56,44 @@ TEST_CASE("bounds find nearly all of the nearest in the lists that are read, and
       const Answer pooled = search_ivf(index, rows.view(), queries, {}, probing(kMaxSlots, 100));
       CHECK(recall(pooled, truth) > 0.93);
       CHECK(pooled.stats.distances == 100 * queries.n);
+    }
+  }
+}
+
+// The same rows, each of that length.
+Vectors of_length(const Vectors& rows, Metric metric, float length) {
+  std::vector<float> values = rows.values;
+  for (std::size_t i = 0; i < rows.n; ++i) {
+    const float factor = length * inverse_norm(rows.row(i), rows.dim, Dtype::kFloat32);
+    for (std::size_t d = 0; d < rows.dim; ++d) values[i * rows.dim + d] *= factor;
+  }
+  return {metric, rows.dim, std::move(values)};
+}
+
+TEST_CASE("rows of one length are found under ip as under cosine, however long the query is") {
+  const Vectors clouds = clustered_vectors(Metric::kInnerProduct, kRows, kDim, 1);
+  const Vectors rows = of_length(clouds, Metric::kInnerProduct, 3.0F);
+  const Vectors units = of_length(clouds, Metric::kCosine, 1.0F);
+  const Vectors queries = clustered_vectors(Metric::kInnerProduct, 50, kDim, 2);
+  for (const Kind& kind : kinds()) {
+    CAPTURE(kind.name);
+    Ivf index(kind.params(kDim, Metric::kInnerProduct, 60));
+    extend(index, rows.view());
+    CHECK(index.state()->model->row_length == doctest::Approx(3.0));
+    Ivf other(kind.params(kDim, Metric::kInnerProduct, 60));
+    extend(other, clouds.view());
+    CHECK(other.state()->model->row_length == 0.0F);
+    Ivf cosine(kind.params(kDim, Metric::kCosine, 60));
+    extend(cosine, units.view());
+    const Vectors cosine_queries = of_length(queries, Metric::kCosine, 1.0F);
+    const double wanted = recall(search_ivf(cosine, units.view(), cosine_queries, {}, probing(6)),
+                                 scan_all(units.view(), cosine_queries, {}));
+    for (const float length : {0.02F, 3.0F, 900.0F}) {
+      CAPTURE(length);
+      const Vectors asked = of_length(queries, Metric::kInnerProduct, length);
+      const Answer found = search_ivf(index, rows.view(), asked, {}, probing(6));
+      CHECK(std::abs(recall(found, scan_all(rows.view(), asked, {})) - wanted) < 0.02);
+      CHECK(found.stats.lists == 6 * queries.n);
     }
   }
 }

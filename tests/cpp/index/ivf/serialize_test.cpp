@@ -86,7 +86,7 @@ Sections good_sections(const Kind& kind) {
   index.save(folder.file("good"), {});
   const Container file = Container::read(folder.file("good"));
   Sections sections;
-  for (const char* tag : {"params", "codec", "centroid", "lists", "blocks", "extra", "slots"}) {
+  for (const char* tag : {"params", "codec", "length", "centroid", "lists", "blocks", "extra", "slots"}) {
     const Bytes bytes = file.section(tag);
     sections.data[tag].assign(bytes.begin(), bytes.end());
   }
@@ -167,6 +167,17 @@ TEST_CASE("centroids and codecs that are not finite are refused") {
     const auto no_dim = [](Sections& s) { s.set("codec", s.get<std::uint32_t>("codec", 0) == kDim ? 0 : 8, 0U); };
     CHECK(blamed(kind, no_dim) != "");
   }
+}
+
+TEST_CASE("the length of all rows is one, or not known") {
+  const Kind& kind = kinds()[4];
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float wrong : {-1.0F, infinity, std::numeric_limits<float>::quiet_NaN()}) {
+    CHECK(blamed(kind, [&](Sections& s) { s.set("length", 0, wrong); }) == "length");
+  }
+  CHECK(blamed(kind, [](Sections& s) { s.data["length"].push_back(0); }) == "length");
+  CHECK(blamed(kind, [](Sections& s) { s.set("length", 0, 2.5F); }) == "");
+  CHECK(blamed(kind, [](Sections& s) { s.data.erase("length"); }) == "");
 }
 
 TEST_CASE("lists whose rows are not where they should be are refused") {
