@@ -3,7 +3,8 @@
     python bench/ivf_memory.py --rows 3000000 --limit-mb 1500 --folder /tmp/grown.vdb
 
 writes the grown set (4.6 GB of vectors) once, in commits of 96 MB, then builds the index in one child and searches in
-another, each held to the limit by a memory cgroup, or as bench/resident.py describes. The size and width of the large published set:
+another, each held to the limit by a memory cgroup, or as bench/resident.py describes. The size and width of the large
+published set:
 
     python bench/ivf_memory.py --data grown_lifted --rows 2735264 --type BFLOAT16 --limit-mb 20000 --folder DIR
 

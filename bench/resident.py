@@ -1,8 +1,8 @@
 """A process held to so much memory, anonymous and of files: by the kernel, or by a thread that gives pages back.
 
-Where the process may make a memory cgroup (root on most machines; bench/README.md has the command for others) the kernel
-holds it, and counts pages of files that were read through the page cache and are mapped nowhere, too. What of the files
-was in the cache before belongs to nobody, and is dropped first.
+Where the process may make a memory cgroup (root, on most machines; bench/README.md has the command for others) the
+kernel holds it, and counts pages of files that were read through the page cache and are mapped nowhere, too. What of
+the files was in the cache before belongs to nobody, and is dropped first.
 
 Elsewhere a thread drops the pages of files that are mapped shared and read-only, as reclaim would: they are clean, and
 come back from the disk or the page cache when they are read again. They come back as small pages: the page cache may

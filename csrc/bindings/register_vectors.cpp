@@ -34,7 +34,7 @@ OwnedView make_view(const py::array& data, const std::string& metric, const py::
     const Matrix same = matrix(*in_order, "in_order");
     VDB_CHECK(same.rows == m.rows && same.columns == m.columns && same.dtype == m.dtype,
               "in_order must hold the rows of data: of the same shape and dtype");
-    owned.view.in_order = same.data;
+    if (same.data != m.data) owned.view.in_order = same.data;
   }
   if (owned.view.metric == Metric::kCustom) bind_custom(owned, custom);
   if (owned.view.metric == Metric::kCosine) {

@@ -41,9 +41,12 @@ class BoundedCandidates {
     if (lowers_.size() >= compact_at_) compact();
   }
 
-  // The rows left, the smallest lower bound first.
-  std::span<const Neighbor> sorted() {
+  // The rows left, the smallest lower bound first, in another unit: one of it is `unit` of what was offered.
+  std::span<const Neighbor> sorted(float unit = 1) {
     drop_beaten();
+    if (unit != 1) {
+      for (Neighbor& candidate : lowers_) candidate.distance *= unit;
+    }
     std::sort(lowers_.begin(), lowers_.end());
     return lowers_;
   }

@@ -18,8 +18,8 @@ struct VectorView {
   const float* inverse_norms = nullptr;  // (n,) 1/|row| of the stored values; needed under cosine only
   Dtype dtype = Dtype::kFloat32;
   CustomMetric custom = {};  // needed under custom only
-  // The same rows where those that follow each other are cheap to read; null: `data`. Of a file larger than memory
-  // `data` is mapped so that the system reads a row and no more, and this so that it reads ahead.
+  // The same rows where those that follow each other are cheap to read; null: `data` itself. Of a file larger than
+  // memory `data` is mapped so that the system reads a row and no more, and this so that it reads ahead.
   const std::byte* in_order = nullptr;
 
   std::size_t row_bytes() const noexcept { return dim * bytes_per_value(dtype); }

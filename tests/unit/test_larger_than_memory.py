@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytest
 
 import vdb
 from vdb.storage import vector_file
@@ -13,9 +12,10 @@ from vdb.storage import vector_file
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
 DIM, ROWS = 16, 3000
 WAYS: tuple[dict[str, Any], ...] = ({"strategy": "scan"}, {"strategy": "ivf", "nprobe": 20})
-
 
 
 def answers(path: Path, queries: np.ndarray) -> list[Any]:
@@ -33,7 +33,7 @@ def answers(path: Path, queries: np.ndarray) -> list[Any]:
             for way in WAYS:
                 hits = table.search(queries, 5, where="id % 3 < 2", **way)
                 found += [hits.ids, hits.distances]
-            found.append(table.get(list(range(1, ROWS, 7)))["e"])
+            found.append(np.stack([row["e"] for row in table.get(list(range(1, ROWS, 7)), ["e"])]))
             table.delete("id % 7 = 0")
             table.compact()
     return found

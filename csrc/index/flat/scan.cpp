@@ -15,8 +15,16 @@
 namespace vdb {
 namespace {
 
-// Queries that share a tile; also the unit of work of a thread.
+// Queries that share a tile; also the unit of work of a thread. Of a file larger than memory every group reads all, so
+// there are as few as there are threads.
 constexpr std::size_t kQueriesPerGroup = 16;
+constexpr std::size_t kQueriesPerPass = 256;
+
+std::size_t queries_together(const VectorView& view, const QueryBatch& batch) {
+  if (view.in_order == nullptr) return kQueriesPerGroup;
+  const std::size_t threads = batch.threads == 0 ? hardware_threads() : batch.threads;
+  return std::clamp((batch.nq + threads - 1) / threads, kQueriesPerGroup, kQueriesPerPass);
+}
 
 // All tiles against queries [first, last).
 template <class Distance>
@@ -47,7 +55,7 @@ SearchStats scan(const VectorView& view, const QueryBatch& batch, std::size_t be
   const VectorView pass = for_pass(view, batch.rows == nullptr ? view.n : batch.rows->count(), view.n);
   SearchStats total;
   std::mutex total_mutex;
-  parallel_for({batch.nq, kQueriesPerGroup, batch.threads}, [&](const Chunk& group) {
+  parallel_for({batch.nq, queries_together(view, batch), batch.threads}, [&](const Chunk& group) {
     const SearchStats stats = with_distance(pass, batch.queries, [&]<class Distance>(const Distance&) {
       return scan_group<Distance>(pass, batch, all, group, answers);
     });

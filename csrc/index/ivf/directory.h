@@ -29,9 +29,9 @@ struct RankedList {
 class Directory {
  public:
   // `offsets` (n, dim) are those of offsets_of() and finite, `mean` (dim,) and `seed` those of the codec of the rows,
-  // so that its bound queries serve here. `row_length` is that of all rows under ip, or 0 where it differs.
+  // so that its bound queries serve here. `even` says of ip that rows have one length, and queries the same.
   Directory(Metric metric, std::vector<std::uint16_t> offsets, std::span<const float> mean, std::uint64_t seed,
-            float row_length);
+            bool even);
 
   // Of centroids (n, dim) in code space to the mean (dim,), as finite bfloat16.
   static std::vector<std::uint16_t> offsets_of(std::span<const float> centroids, std::span<const float> mean);
@@ -48,11 +48,9 @@ class Directory {
 
  private:
   const std::uint16_t* offset(std::size_t i) const noexcept { return offsets_.data() + i * dim(); }
-  // Of a query to rows; 0 where rows have lengths of their own.
-  float relative_length(const float* query) const noexcept;
 
   Metric metric_;
-  float row_length_;
+  bool ranks_by_l2_;
   std::vector<std::uint16_t> offsets_;
   std::vector<float> norms_;     // squared, of the offsets
   std::vector<float> products_;  // of the offsets with the mean
@@ -67,21 +65,19 @@ class Directory::Finder {
   explicit Finder(const Directory& directory);
 
   // At least min(wanted, size()) lists, nearest first; some of the last may be farther than others that are not among
-  // them. `query` is in code space, `signs` bound to it, as they are afterwards. Allocates where more are wanted than
-  // before.
+  // them. `query` is in code space, `signs` bound to it. Allocates where more are wanted than before.
   std::span<const RankedList> nearest(const float* query, ResidualSigns::Query& signs, std::size_t wanted);
 
  private:
   // Makes lists_ those of the `wanted` smallest bounds, and some more.
   void select(std::size_t wanted);
-  void estimate(const ResidualSigns::Query& signs);
-  void measure(const float* query, float relative_length);
+  void measure(const float* query);
 
   const Directory& directory_;
   std::vector<float> bounds_;
   std::vector<std::uint8_t> steps_;
   std::vector<std::uint32_t> lists_;
-  std::vector<float> centred_;          // the query relative to the mean, or as long as the rows
+  std::vector<float> centred_;          // the query relative to the mean
   std::vector<std::uint16_t> rounded_;  // the same
   std::vector<RankedList> ranked_;
 };

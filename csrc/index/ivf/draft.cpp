@@ -61,7 +61,7 @@ void Draft::begin(const IvfTraining& training, const IvfParams& params) {
 void Draft::set_directory(std::vector<std::uint16_t> offsets, const IvfParams& params) {
   const IvfModel& model = *state_.model;
   state_.directory = std::make_shared<const Directory>(params.metric, std::move(offsets), model.mean(), params.seed,
-                                                       model.row_length);
+                                                       model.row_length > 0);
   state_.lists.resize(state_.directory->size());
   open_.resize(state_.directory->size());
 }

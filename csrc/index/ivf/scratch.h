@@ -37,7 +37,8 @@ class ListCandidates {
       best_.push({lower, slot});
     }
   }
-  std::span<const Neighbor> sorted() { return is_bounded_ ? bounded_.sorted() : best_.sorted(); }
+  // With bounds in `unit` of those that were offered.
+  std::span<const Neighbor> sorted(float unit) { return is_bounded_ ? bounded_.sorted(unit) : best_.sorted(); }
 
  private:
   bool is_bounded_ = true;

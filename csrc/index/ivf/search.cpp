@@ -107,6 +107,7 @@ class ListSearcher {
  private:
   const List& list(std::size_t i) const noexcept { return *job_.state.lists[i]; }
 
+  // Where rows have one length under ip the query gets it too: the order of rows is the same, and codes tell it better.
   void prepare(std::size_t q) {
     const VectorView& view = job_.view;
     VectorView queries = view;
@@ -115,7 +116,16 @@ class ListSearcher {
     const Slot query = static_cast<Slot>(q);
     const bool cosine = view.metric == Metric::kCosine;
     const float inverse = cosine ? inverse_norm(queries.row(query), view.dim, view.dtype) : 1.0F;
-    to_code_space(queries, query, inverse, scratch_->prepared.data());
+    std::vector<float>& prepared = scratch_->prepared;
+    to_code_space(queries, query, inverse, prepared.data());
+    unit_ = 1;
+    if (const float length = job_.state.model->row_length; length > 0) {
+      const auto& product = kernels().distance_f32.inner_product;
+      const float own = std::sqrt(product.pair(prepared.data(), prepared.data(), prepared.size()));
+      if (!std::isnormal(own)) return;
+      unit_ = own / length;
+      for (float& value : prepared) value /= unit_;
+    }
   }
 
   // Lists by distance, until those that held a row that passes are nprobe and their rows enough, or there are no more.
@@ -227,7 +237,7 @@ class ListSearcher {
 
   template <class Distance>
   void measure(const Distance& distance) {
-    const auto found = scratch_->candidates.sorted();
+    const auto found = scratch_->candidates.sorted(unit_);
     if (scratch_->candidates.bounded()) {
       stats_.distances += rerank(distance, found, scratch_->nearest, job_.batch.cancel);
       return;
@@ -271,6 +281,7 @@ class ListSearcher {
   const float offset_;       // of distances to those of codes
   const float deviations_;
   const typename ListScratches::Pool<Codec>::Handle scratch_;
+  float unit_ = 1;        // of distances by codes, in those of the query
   std::size_t read_ = 0;  // rows that pass, of the lists that were read
   SearchStats stats_;
 };

@@ -207,7 +207,7 @@ std::unique_ptr<Ivf> Ivf::load(const std::string& path) {
   if (state.model) {
     const IvfParams& params = index->params_;
     state.directory = std::make_shared<const Directory>(params.metric, read_offsets(file, params.dim),
-                                                        state.model->mean(), params.seed, state.model->row_length);
+                                                        state.model->mean(), params.seed, state.model->row_length > 0);
     state.lists = read_lists(file, state.model->shape, state.directory->size());
     state.scratches = std::make_shared<ListScratches>();
   }

@@ -20,8 +20,8 @@ constexpr std::size_t kMaxLists = 65'535;
 // same recall, and take some 6 bytes a row more, for centroids and blocks that are not full.
 constexpr double kListsPerRoot = 1.6;
 constexpr std::size_t kLeastRows = ListShape::kRows;  // of a list, on average
-// Rows a centroid is found from, and steps of Lloyd's iteration. From 48 rows lists differ in length half as much again,
-// and at a million rows a tenth more is read for a recall of .99.
+// Rows a centroid is found from, and steps of Lloyd's iteration. From 48 rows lists differ in length half as much
+// again, and at a million rows a tenth more is read for a recall of .99.
 constexpr std::size_t kRowsPerList = 128;
 constexpr std::size_t kIterations = 8;
 constexpr std::size_t kSampleBytes = std::size_t{384} << 20;

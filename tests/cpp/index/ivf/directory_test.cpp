@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <span>
-#include <vector>
 
 #include "base/half.h"
 #include "ivf_cases.h"
@@ -43,30 +41,20 @@ Exact exact(const float* a, const float* b) {
   return sums;
 }
 
-// `query` as long as the rows.
-std::vector<float> as_long(const float* query, double length) {
-  std::vector<float> scaled(query, query + kDim);
-  const double factor = length / std::sqrt(exact(query, query).product);
-  for (float& value : scaled) value = static_cast<float>(value * factor);
-  return scaled;
-}
-
-std::vector<RankedList> copied(std::span<const RankedList> lists) { return {lists.begin(), lists.end()}; }
-
 struct Rows {
   Metric metric;
-  float length;
+  bool even;
 };
 
 TEST_CASE("lists are found by where their centroids are kept, however far all lie from the origin") {
-  for (const auto [metric, row_length] :
-       {Rows{Metric::kL2, 0}, Rows{Metric::kCosine, 0}, Rows{Metric::kInnerProduct, 0}, Rows{Metric::kInnerProduct, 9}}) {
+  for (const auto [metric, even] : {Rows{Metric::kL2, false}, Rows{Metric::kCosine, false},
+                                    Rows{Metric::kInnerProduct, false}, Rows{Metric::kInnerProduct, true}}) {
     CAPTURE(name_of(metric));
-    CAPTURE(row_length);
+    CAPTURE(even);
     const double offset = metric == Metric::kL2 ? 1000 : 0.5;
     const std::vector<float> mean(kDim, static_cast<float>(offset));
     const std::vector<float> given = around(offset, kLists * kDim, 1);
-    const Directory directory(metric, Directory::offsets_of(given, mean), mean, 7, row_length);
+    const Directory directory(metric, Directory::offsets_of(given, mean), mean, 7, even);
     const std::vector<float> kept = directory.centroids();
     for (std::size_t i = 0; i < given.size(); ++i) CHECK(std::abs(kept[i] - given[i]) < 0.01F);
     const std::vector<float> queries = around(offset, 20 * kDim, 2);
@@ -76,21 +64,15 @@ TEST_CASE("lists are found by where their centroids are kept, however far all li
     for (std::size_t q = 0; q < 20; ++q) {
       const float* const query = queries.data() + q * kDim;
       signs.bind(query);
-      const bool by_product = metric == Metric::kInnerProduct && row_length == 0;
-      const std::vector<float> ranking =
-          row_length > 0 ? as_long(query, double{row_length}) : std::vector<float>(query, query + kDim);
       std::size_t first = 0;
       double least = std::numeric_limits<double>::infinity();
       for (std::size_t i = 0; i < kLists; ++i) {
-        const Exact to = exact(ranking.data(), kept.data() + i * kDim);
-        const double order = by_product ? -to.product : to.squared;
+        const Exact to = exact(query, kept.data() + i * kDim);
+        const double order = metric == Metric::kInnerProduct && !even ? -to.product : to.squared;
         if (order < least) first = i;
         least = std::min(least, order);
       }
-      const std::vector<RankedList> before = copied(finder.nearest(query, signs, 10));
-      const auto found = finder.nearest(query, signs, 10);  // the signs are bound to the query again
-      CHECK(std::equal(before.begin(), before.end(), found.begin(), found.end(),
-                       [](const auto& a, const auto& b) { return a.list == b.list && a.order == b.order; }));
+      const auto found = finder.nearest(query, signs, 10);
       REQUIRE(found.size() >= 10);
       CHECK(std::is_sorted(found.begin(), found.end()));
       first_found += std::any_of(found.begin(), found.begin() + 2, [&](const auto& r) { return r.list == first; });
