@@ -54,10 +54,10 @@ class Walked(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Queries, the rows they search, and their searches by effort."""
+    """Queries, their true distances among the rows they search, and their searches by effort."""
 
     queries: StoredMatrix
-    rows: _core.RowSet
+    truth: FloatMatrix
     walk: Callable[[int], Walked]
 
 
@@ -80,9 +80,13 @@ class Sample(ABC):
     def bound(self, queries: StoredMatrix, rows: _core.RowSet) -> Callable[[int], Walked]:
         """Searches of those queries among those rows, by their effort."""
 
+    def truth(self, queries: StoredMatrix, rows: _core.RowSet, k: int = KS[-1]) -> FloatMatrix:
+        """The distances of those queries to the k nearest of those rows."""
+        return _core.scan(self.view, queries, k, rows, 0, self.threads)[1]
+
     def group(self, queries: StoredMatrix, rows: _core.RowSet) -> Group:
         """The same with what they search."""
-        return Group(queries, rows, self.bound(queries, rows))
+        return Group(queries, self.truth(queries, rows), self.bound(queries, rows))
 
     @abstractmethod
     def scanned(self, steps: float, tests: float) -> float:
@@ -145,12 +149,27 @@ def measure_filtered(sample: Sample) -> tuple[FilteredWalks, ...]:
             return tuple(measured)
     passing = round(_APART_SHARE * len(slots))
     if passing >= LEAST_PASSING:
-        nearest = max(len(slots) // _APART_NEAREST, 1)
-        rows = _spread(slots, passing, sample.view.n, rng)
-        near = [(q[None], _nearest(sample, q[None], nearest)) for q in sample.queries[:_APART_QUERIES]]
-        groups = [sample.group(query, rows - close) for query, close in near]
+        groups = _apart(sample, _spread(slots, passing, sample.view.n, rng))
         measured.append(measure_walks(sample, groups, _APART_SHARE, apart=True))
     return tuple(measured)
+
+
+def _apart(sample: Sample, rows: _core.RowSet) -> list[Group]:
+    """A query each with those of the rows that are not among the nearest of all.
+
+    What is near is the beginning of what a scan of the rows finds, so two scans serve all queries: over vectors that
+    are larger than memory a scan for each would take longer than everything else.
+    """
+    queries = sample.queries[:_APART_QUERIES]
+    nearest = max(sample.allowed.count // _APART_NEAREST, 1)
+    slots, _, _ = _core.scan(sample.view, queries, nearest, sample.allowed, 0, sample.threads)
+    near = [_core.RowSet.from_slots(row[row != _core.ABSENT_SLOT], sample.view.n) for row in slots]
+    left_out = [(rows & close).count for close in near]
+    truth = sample.truth(queries, rows, max(left_out) + KS[-1])
+    return [
+        Group(query[None], truth[i : i + 1, out : out + KS[-1]], sample.bound(query[None], rows - close))
+        for i, (query, close, out) in enumerate(zip(queries, near, left_out, strict=True))
+    ]
 
 
 def measure_walks(sample: Sample, groups: Sequence[Group], share: float, *, apart: bool = False) -> FilteredWalks:
@@ -158,8 +177,7 @@ def measure_walks(sample: Sample, groups: Sequence[Group], share: float, *, apar
 
     As long as the scan of these rows, with growing effort.
     """
-    view, queries = sample.view, sum(len(group.queries) for group in groups)
-    truths = [_core.scan(view, group.queries, KS[-1], group.rows, 0, sample.threads)[1] for group in groups]
+    queries = sum(len(group.queries) for group in groups)
     efs: list[int] = []
     recalls: list[list[float]] = []
     steps: list[float] = []
@@ -167,11 +185,11 @@ def measure_walks(sample: Sample, groups: Sequence[Group], share: float, *, apar
     for ef in sample.efs:
         looked = tested = 0
         reached = np.zeros(len(KS))
-        for group, truth in zip(groups, truths, strict=True):
+        for group in groups:
             walked = group.walk(ef)
             looked += walked.looked
             tested += walked.tested
-            reached += np.array(recalls_of(walked.found, truth)) * len(group.queries)
+            reached += np.array(recalls_of(walked.found, group.truth)) * len(group.queries)
         efs.append(ef)
         recalls.append((reached / queries).tolist())
         steps.append(looked / queries)
@@ -201,8 +219,3 @@ def recalls_of(found: Sequence[FloatMatrix], truth: FloatMatrix) -> list[float]:
 
 def _spread(slots: Slots, passing: int, n: int, rng: np.random.Generator) -> _core.RowSet:
     return _core.RowSet.from_slots(rng.choice(slots, passing, replace=False), n)
-
-
-def _nearest(sample: Sample, query: StoredMatrix, count: int) -> _core.RowSet:
-    slots, _, _ = _core.scan(sample.view, query, count, sample.allowed, 0, sample.threads)
-    return _core.RowSet.from_slots(slots[0][slots[0] != _core.ABSENT_SLOT], sample.view.n)

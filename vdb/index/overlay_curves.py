@@ -107,7 +107,7 @@ def _ranges(sample: _OverlaySample, column: ColumnIndex) -> Iterator[tuple[float
             begin = int(rng.integers(0, len(keys) - rows + 1))
             low, high = int(keys[begin]), int(keys[begin + rows - 1])
             inside = column.between(low, high) & sample.allowed
-            groups.append(Group(queries, inside, sample.bound(queries, inside, low, high)))
+            groups.append(Group(queries, sample.truth(queries, inside), sample.bound(queries, inside, low, high)))
         yield rows / sample.allowed.count, groups
 
 
@@ -117,5 +117,6 @@ def _values(sample: _OverlaySample, column: ColumnIndex) -> Iterator[tuple[float
     labels = sorted(sample.built.labels.tolist(), key=sample.built.count, reverse=True)
     for i in sorted({0, len(labels) // 2, len(labels) - 1}):
         rows = column.with_label(labels[i]) & sample.allowed
-        group = Group(sample.queries, rows, sample.bound(sample.queries, rows, [labels[i]]))
+        walk = sample.bound(sample.queries, rows, [labels[i]])
+        group = Group(sample.queries, sample.truth(sample.queries, rows), walk)
         yield rows.count / sample.allowed.count, [group]
