@@ -47,7 +47,7 @@ COMMIT_BYTES = 96 << 20  # of float32
 SPARED_BYTES = 1 << 30  # of the disk, for the index and whatever else needs room
 QUERIES, WARM, K = 100, 10, 10
 DIM, NOISE_CENTRES = 384, 200
-MEMORY = "512MB"  # a quarter of it is DuckDB's
+LEAST_MB, LIMIT_SHARE = 512, 3  # for DuckDB and the index, and of the limit; the vectors are beside it
 
 
 def main() -> int:
@@ -116,7 +116,7 @@ def write(options: argparse.Namespace) -> tuple[int, float]:
     """Write the rows that are not there yet, as far as the disk has room; how many there are, and the seconds."""
     began = time.perf_counter()
     dim = DIM if options.data == "noise" else Source.of(options.data, options.rows).dim
-    with vdb.connect(options.folder, memory_limit=MEMORY) as db:
+    with vdb.connect(options.folder, memory_limit=memory(options)) as db:
         schema = {"id": "BIGINT PRIMARY KEY", "v": f"{options.type}[{dim}]"}
         table = db.table("rows") if "rows" in db.tables() else db.create_table("rows", schema, metric="ip")
         first = len(table)
@@ -128,6 +128,11 @@ def write(options: argparse.Namespace) -> tuple[int, float]:
                 table.add({"id": np.arange(first, first + len(batch))}, v=batch)
                 first += len(batch)
         return len(table), round(time.perf_counter() - began, 1)
+
+
+def memory(options: argparse.Namespace) -> str:
+    """What DuckDB and the index may take."""
+    return f"{max(options.limit_mb // LIMIT_SHARE, LEAST_MB)}MB"
 
 
 def batches(parts: Iterator[FloatMatrix]) -> Iterator[FloatMatrix]:
@@ -161,7 +166,7 @@ def step(options: argparse.Namespace) -> dict[str, Any]:
     """Build the index, or search by it, and say what was resident meanwhile."""
     with (
         Held(options.limit_mb << 20, options.folder) as held,
-        vdb.connect(options.folder, memory_limit=MEMORY) as db,
+        vdb.connect(options.folder, memory_limit=memory(options)) as db,
     ):
         began_mb, began = resident_bytes() >> 20, time.perf_counter()
         table = db.table("rows")

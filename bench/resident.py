@@ -142,6 +142,7 @@ class _Group:
                 continue
             try:
                 (group._folder / group._limit).write_text(str(limit), encoding="ascii")
+                group.most()  # older kernels do not count it
                 group._enter(group._folder)
             except OSError:
                 group._folder.rmdir()

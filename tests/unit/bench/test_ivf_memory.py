@@ -1,4 +1,4 @@
-"""The bench of an inverted file over more vectors than memory, small: memory that is not of files stays far below."""
+"""The bench of an inverted file over more vectors than memory, small: what a process may have is never exceeded."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from bench.datasets import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROWS, LIMIT_MB = 120_000, 220
-VECTOR_MB = ROWS * 384 * 4 >> 20
+ROWS, LIMIT_MB = 200_000, 400
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc and takes pages back by madvise")
 
 
 @pytest.mark.slow
-def test_index_is_built_and_searched_by_processes_that_could_not_hold_the_vectors(tmp_path: Path) -> None:
+def test_index_is_built_and_searched_by_processes_that_are_held_to_a_limit(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "bench" / "ivf_memory.py"), "--data", "noise", "--nlist", "64"]
     command += ["--rows", str(ROWS), "--limit-mb", str(LIMIT_MB), "--folder", str(tmp_path / "d")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
