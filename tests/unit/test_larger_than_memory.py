@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-DIM, ROWS = 16, 3000
+DIM, ROWS = 16, 900
 WAYS: tuple[dict[str, Any], ...] = ({"strategy": "scan"}, {"strategy": "ivf", "nprobe": 20})
 
 
@@ -24,9 +24,9 @@ def answers(path: Path, queries: np.ndarray) -> list[Any]:
     found: list[Any] = []
     with vdb.connect(path) as db:
         table = db.create_table("t", {"id": "BIGINT PRIMARY KEY", "e": f"FLOAT[{DIM}]"}, metric="cosine")
-        for begin in range(0, ROWS, 1000):
-            ids = np.arange(begin, begin + 1000)
-            table.add({"id": ids}, e=rng.normal(size=(1000, DIM)).astype(np.float32))
+        for begin in range(0, ROWS, 300):
+            ids = np.arange(begin, begin + 300)
+            table.add({"id": ids}, e=rng.normal(size=(300, DIM)).astype(np.float32))
         table.create_index("e", vdb.IVFRaBitQ(nlist=20))
         table.create_index("e", vdb.Flat())
         for _ in range(2):

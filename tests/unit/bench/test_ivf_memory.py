@@ -14,7 +14,7 @@ from bench.datasets import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROWS, LIMIT_MB = 200_000, 400
+ROWS, LIMIT_MB = 120_000, 320
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc and takes pages back by madvise")
 
