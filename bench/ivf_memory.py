@@ -88,7 +88,7 @@ def text(result: dict[str, Any]) -> str:
     plan, build, search = result["workload"], result["build"], result["search"]
     figures = {
         "rows": f"{plan['data']['rows']:,}",
-        "write s": f"{result['write_s']:.0f}",
+        "write s": "-" if result["write_s"] is None else f"{result['write_s']:.0f}",
         "build s": f"{build['seconds']:.0f}",
         "peak at build MB": f"{build['at_most_mb']:,}",
         "bytes a row": f"{build['bytes_a_row']:.0f}",
@@ -112,14 +112,17 @@ def child(name: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def write(options: argparse.Namespace) -> tuple[int, float]:
-    """Write the rows that are not there yet, as far as the disk has room; how many there are, and the seconds."""
+def write(options: argparse.Namespace) -> tuple[int, float | None]:
+    """Write the rows that are not there yet, as far as the disk has room.
+
+    Returns how many there are, and the seconds; None where some were there before.
+    """
     began = time.perf_counter()
     dim = DIM if options.data == "noise" else Source.of(options.data, options.rows).dim
     with vdb.connect(options.folder, memory_limit=memory(options)) as db:
         schema = {"id": "BIGINT PRIMARY KEY", "v": f"{options.type}[{dim}]"}
         table = db.table("rows") if "rows" in db.tables() else db.create_table("rows", schema, metric="ip")
-        first = len(table)
+        before = first = len(table)
         if first < options.rows:
             for batch in batches(noise_parts(options.rows, first) if options.data == "noise" else made(options, first)):
                 if shutil.disk_usage(options.folder).free < batch.nbytes + SPARED_BYTES:
@@ -127,7 +130,7 @@ def write(options: argparse.Namespace) -> tuple[int, float]:
                     break
                 table.add({"id": np.arange(first, first + len(batch))}, v=batch)
                 first += len(batch)
-        return len(table), round(time.perf_counter() - began, 1)
+        return len(table), None if before else round(time.perf_counter() - began, 1)
 
 
 def memory(options: argparse.Namespace) -> str:
