@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import threading
+import time
 from pathlib import Path
 
 from workload import OPERATIONS, connect, contents
@@ -24,10 +25,17 @@ def warm(folder: Path) -> None:
     once.start()
     once.join()
     connection._opened.clear()  # the DuckDB that parsed for that thread
-    running = list(Path("/proc/self/task").iterdir())
-    assert len(running) == 1, f"{len(running)} threads run"
+    _await_threads_end()
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page that it looks at
+
+
+def _await_threads_end(seconds: float = 10) -> None:
+    """Wait until this thread is alone: `join` returns when Python is done with a thread, the kernel is a bit later."""
+    end = time.monotonic() + seconds
+    while (running := len(list(Path("/proc/self/task").iterdir()))) > 1:
+        assert time.monotonic() < end, f"{running} threads run"
+        time.sleep(0.001)
 
 
 def _do_everything(path: Path) -> None:
