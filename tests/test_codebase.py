@@ -206,6 +206,15 @@ def test_only_bindings_include_pybind11() -> None:
     )
 
 
+def test_cache_hints_are_given_in_one_place() -> None:
+    """Elsewhere GCC may take a function that only asks for memory to be one without effects, and drop its calls."""
+    show(
+        f"{path}: use prefetch() of base/prefetch.h"
+        for path in under("csrc", ".h", ".cpp")
+        if "__builtin_prefetch" in read(path) and path.name != "prefetch.h"
+    )
+
+
 def may_include_intrinsics(path: Path, name: str) -> bool:
     kernel = path.parts[1] == "simd" and len(path.parts) > 3 and path.suffix == ".cpp" and path.stem in ISAS
     return kernel or (path.as_posix() == CHECKSUM[0] and name in CHECKSUM[1])

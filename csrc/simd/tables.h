@@ -2,6 +2,7 @@
 // A level need not have every table: kernels.cpp names those there are.
 #pragma once
 
+#include "base/prefetch.h"  // always inlined, so no copy of it is compiled for a level
 #include "simd/kernels.h"
 
 namespace vdb {

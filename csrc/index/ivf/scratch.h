@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <tuple>
 #include <variant>
@@ -52,6 +53,15 @@ struct PassingBlock {
   std::uint32_t rows;
 };
 
+// Those of a list.
+struct PassingBlocks {
+  static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
+
+  std::uint32_t list = kNone;
+  std::size_t rows = 0;
+  std::vector<PassingBlock> blocks;
+};
+
 template <class Codec>
 struct ListScratch {
   explicit ListScratch(const IvfState& state)
@@ -68,7 +78,8 @@ struct ListScratch {
   TopK nearest;
   std::vector<float> prepared;     // the query in code space
   std::vector<std::uint8_t> done;  // by list
-  std::vector<PassingBlock> passing;
+  PassingBlocks passing;
+  PassingBlocks found;  // of the list that comes next
   std::vector<Slot> slots;
 };
 

@@ -31,7 +31,9 @@ constexpr float kFullLowerShare = 1.0F;
 constexpr float kFullUpperShare = 0.35F;
 // Allowed rows that are read at least, for each that is wanted: as many as an unfiltered search reads in a few lists.
 constexpr std::size_t kReadPerWanted = 4;
-// Lines to ask for: of a block while the one before is read, and of the slots of a list.
+// Lists come from memory, the more of them the larger the index, so what is read is asked for some lines before. Of a
+// block and of the slots of a list at most so many lines: the rest of them the processor finds by itself.
+constexpr std::size_t kLinesAhead = 80;
 constexpr std::size_t kBlockLines = 32;
 constexpr std::size_t kSlotLines = 16;
 
@@ -79,6 +81,7 @@ class ListSearcher {
       : job_(job),
         shape_(job.state.model->shape),
         lines_(std::min(lines_of(shape_.block_bytes()), kBlockLines)),
+        ahead_(std::max<std::size_t>(kLinesAhead / lines_of(shape_.block_bytes()), 1)),
         offset_(job.view.metric == Metric::kCosine ? 1.0F : 0.0F),
         deviations_(deviations(job.how.nprobe, job.state.lists.size())),
         scratch_(job.state.scratches->take<Codec>(job.state)) {}
@@ -132,6 +135,7 @@ class ListSearcher {
   void read_lists() {
     scratch_->query.bind(scratch_->prepared.data());
     if constexpr (!kRanks) scratch_->ranking.bind(scratch_->prepared.data());
+    scratch_->found.list = PassingBlocks::kNone;
     std::vector<std::uint8_t>& done = scratch_->done;
     std::fill(done.begin(), done.end(), std::uint8_t{0});
     const std::size_t enough = job_.passing.all() ? job_.wanted : kReadPerWanted * job_.wanted;
@@ -142,64 +146,81 @@ class ListSearcher {
         if (probed >= job_.how.nprobe && read_ >= enough) return;
         if (done[lists[i].list] != 0) continue;
         done[lists[i].list] = 1;
-        probed += read_list(lists[i], list(lists[std::min(i + 1, lists.size() - 1)].list)) ? 1U : 0U;
+        probed += read_list(lists.subspan(i)) ? 1U : 0U;
       }
       if (lists.size() == done.size()) return;
     }
   }
 
-  // What is read first of a list.
-  void ask_for(const List& rows) const noexcept {
-    if (job_.passing.all()) {
-      prefetch_lines(rows.blocks.data(), std::min(lines_of(rows.blocks.bytes()), lines_));
-    } else {
-      prefetch_lines(rows.slots.data(), std::min(lines_of(rows.rows * sizeof(Slot)), kSlotLines));
-    }
-  }
-
-  // False where no row of it passes.
-  bool read_list(const RankedList& ranked, const List& next) {
-    const List& rows = list(ranked.list);
+  // The first of those left; false where no row of it passes.
+  bool read_list(std::span<const RankedList> left) {
     // A pool takes rows by their estimates, but signs only say which of them to read whole.
-    scratch_->query.enter(ranked.terms,
+    scratch_->query.enter(left[0].terms,
                           scratch_->candidates.bounded() || scratch_->query.refines() ? deviations_ : 0.0F);
-    const std::size_t passed = job_.passing.all() ? read_all(rows, next) : read_passing(rows, next);
+    const std::size_t passed = job_.passing.all() ? read_all(left) : read_passing(left);
     read_ += passed;
     stats_.estimates += passed;
     stats_.lists += passed != 0 ? 1U : 0U;
     return passed != 0;
   }
 
-  std::size_t read_all(const List& rows, const List& next) {
+  // The one so many places behind the first, or the last.
+  const List& list_of(std::span<const RankedList> left, std::size_t place) const noexcept {
+    return list(left[std::min(place, left.size() - 1)].list);
+  }
+
+  void ask_for(const List& rows, std::size_t b) const noexcept {
+    prefetch_lines(rows.block(shape_, b), lines_);
+    prefetch_lines(rows.slots.data() + b * kRows, lines_of(kRows * sizeof(Slot)));
+  }
+
+  std::size_t read_all(std::span<const RankedList> left) {
+    const List& rows = list_of(left, 0);
+    const List& next = list_of(left, 1);
+    prefetch_lines(&list_of(left, 2), lines_of(sizeof(List)) + 1);
     const std::size_t blocks = ListShape::blocks(rows.rows);
     for (std::size_t b = 0; b < blocks; ++b) {
-      if (b + 1 < blocks) {
-        prefetch_lines(rows.block(shape_, b + 1), lines_);
-      } else {
-        ask_for(next);
+      if (b + ahead_ < blocks) {
+        ask_for(rows, b + ahead_);
+      } else if (b + ahead_ - blocks < ListShape::blocks(next.rows)) {
+        ask_for(next, b + ahead_ - blocks);
       }
       read_block(rows, b, ~Mask{0});
     }
     return rows.rows;
   }
 
-  // The rows that pass, of blocks that have one, each asked for while the one before is read.
-  std::size_t read_passing(const List& rows, const List& next) {
-    std::vector<PassingBlock>& passing = scratch_->passing;
-    passing.clear();
-    std::size_t passed = 0;
+  // The rows that pass, of blocks that have one. Those of the next list are found before these are read, so that its
+  // first blocks are there when their turn comes.
+  std::size_t read_passing(std::span<const RankedList> left) {
+    if (scratch_->found.list != left[0].list) find_passing(left[0].list);
+    std::swap(scratch_->passing, scratch_->found);
+    if (left.size() > 1) find_passing(left[1].list);
+    const List& after = list_of(left, 2);
+    prefetch_lines(after.slots.data(), std::min(lines_of(after.rows * sizeof(Slot)), kSlotLines));
+    prefetch_lines(&list_of(left, 3), lines_of(sizeof(List)) + 1);
+    const List& rows = list_of(left, 0);
+    const std::vector<PassingBlock>& blocks = scratch_->passing.blocks;
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      if (i + ahead_ < blocks.size()) prefetch_lines(rows.block(shape_, blocks[i + ahead_].block), lines_);
+      read_block(rows, blocks[i].block, blocks[i].rows);
+    }
+    return scratch_->passing.rows;
+  }
+
+  void find_passing(std::uint32_t number) {
+    const List& rows = list(number);
+    PassingBlocks& found = scratch_->found;
+    found.list = number;
+    found.rows = 0;
+    found.blocks.clear();
     for (std::size_t b = 0; b < ListShape::blocks(rows.rows); ++b) {
       const Mask mask = job_.passing.of(rows.slots.data() + b * kRows);
       if (mask == 0) continue;
-      passing.push_back({static_cast<std::uint32_t>(b), mask});
-      passed += static_cast<std::size_t>(std::popcount(mask));
+      found.rows += static_cast<std::size_t>(std::popcount(mask));
+      found.blocks.push_back({static_cast<std::uint32_t>(b), mask});
+      if (found.blocks.size() <= ahead_) prefetch_lines(rows.block(shape_, b), lines_);
     }
-    ask_for(next);
-    for (std::size_t i = 0; i < passing.size(); ++i) {
-      if (i + 1 < passing.size()) prefetch_lines(rows.block(shape_, passing[i + 1].block), lines_);
-      read_block(rows, passing[i].block, passing[i].rows);
-    }
-    return passed;
   }
 
   void read_block(const List& rows, std::size_t b, Mask mask) {
@@ -278,6 +299,7 @@ class ListSearcher {
   const Job& job_;
   const ListShape shape_;
   const std::size_t lines_;  // of a block, to ask for
+  const std::size_t ahead_;  // of the block that is read, in blocks, is the one that is asked for
   const float offset_;       // of distances to those of codes
   const float deviations_;
   const typename ListScratches::Pool<Codec>::Handle scratch_;

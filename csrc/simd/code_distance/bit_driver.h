@@ -73,15 +73,13 @@ void bit_x4(const std::uint8_t* const* codes, const BitCodeKernels::Query& query
 template <class Bits>
 void bit_block(const CodeRows& codes, const BitCodeKernels::Query& query, std::uint32_t* out) noexcept {
   constexpr std::size_t kLineBytes = 64;
-  constexpr int kSecondLevel = 2;
   const std::size_t ahead = kAheadBytes / (query.words * sizeof(std::uint64_t)) + 1;
   std::size_t r = 0;
   for (; r + kBitRows <= codes.n; r += kBitRows) {
     const std::uint8_t* const first = codes.data + r * codes.stride;
     if (r + ahead + kBitRows <= codes.n) {
       const std::uint8_t* const later = first + ahead * codes.stride;
-      for (std::size_t b = 0; b < kBitRows * codes.stride; b += kLineBytes)
-        __builtin_prefetch(later + b, 0, kSecondLevel);
+      for (std::size_t b = 0; b < kBitRows * codes.stride; b += kLineBytes) prefetch(later + b);
     }
     const std::uint8_t* const four[kBitRows] = {first, first + codes.stride, first + 2 * codes.stride,
                                                 first + 3 * codes.stride};

@@ -104,9 +104,8 @@ void x4(const std::uint8_t* const* codes, const std::int8_t* query, std::size_t 
 // Asks for what lies ahead of four rows, into the second-level cache.
 void ask_ahead(const std::uint8_t* rows, std::size_t stride) noexcept {
   constexpr std::size_t kLineBytes = 64;
-  constexpr int kSecondLevel = 2;
   for (std::size_t b = 0; b < kRows * stride; b += kLineBytes) {
-    __builtin_prefetch(rows + kRowsAheadBytes + b, 0, kSecondLevel);
+    prefetch(rows + kRowsAheadBytes + b);
   }
 }
 
@@ -157,10 +156,9 @@ void chunk(const CodeRows& codes, const std::int8_t* queries, std::size_t dim, s
 // Asks for a share of the rows to come, into the second-level cache.
 void ask_for(const CodeRows& rows, std::size_t share, std::size_t shares) noexcept {
   constexpr std::size_t kLineBytes = 64;
-  constexpr int kSecondLevel = 2;
   const std::size_t lines = rows.n * rows.stride / kLineBytes;
   for (std::size_t line = lines * share / shares; line < lines * (share + 1) / shares; ++line) {
-    __builtin_prefetch(rows.data + line * kLineBytes, 0, kSecondLevel);
+    prefetch(rows.data + line * kLineBytes);
   }
 }
 

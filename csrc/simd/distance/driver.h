@@ -53,7 +53,7 @@ void finish(const typename Simd::Register (*sums)[Simd::kSums], float* out) noex
 template <class Simd>
 void ask(const typename Simd::Value* p) noexcept {
   constexpr std::size_t kLine = 64 / sizeof(typename Simd::Value);
-  for (std::size_t line = 0; line < Simd::kSums * Simd::kLanes; line += kLine) __builtin_prefetch(p + line, 0, 2);
+  for (std::size_t line = 0; line < Simd::kSums * Simd::kLanes; line += kLine) prefetch(p + line);
 }
 
 // Where the distances of several queries go: those of the next query begin `stride` further on.

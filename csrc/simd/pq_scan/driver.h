@@ -138,7 +138,7 @@ void scan_blocks(const std::uint8_t* table, const std::uint8_t* blocks, std::siz
     const auto tables = Scan::tables(table + 2 * j * kTable4);
     if (j % kPairsPerLine == 0) {
       for (std::size_t b = 0; b < kBlocks; ++b) {
-        __builtin_prefetch(blocks + ((b + kBlocksAhead * kBlocks) * pairs + j) * kBlockRows, 0, 2);
+        prefetch(blocks + ((b + kBlocksAhead * kBlocks) * pairs + j) * kBlockRows);
       }
     }
     for (std::size_t b = 0; b < kBlocks; ++b) {
