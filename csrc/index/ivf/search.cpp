@@ -23,7 +23,7 @@ constexpr std::size_t kQueriesPerChunk = 16;
 // Half-widths of intervals. Of a row's code, in standard deviations; the upper end as a share of the lower: who reads
 // more lists wants more of the answer, and must not lose it to codes. Of all bits of a code, as shares of what the
 // codec says, which is 1.9 standard deviations.
-constexpr float kLeastDeviations = 1.6F;
+constexpr float kLeastDeviations = 1.9F;
 constexpr float kMoreDeviations = 0.8F;  // at one list in kManyLists, in proportion below
 constexpr std::size_t kManyLists = 4;
 constexpr float kUpperShare = 0.4F;

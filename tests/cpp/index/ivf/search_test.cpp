@@ -92,7 +92,7 @@ TEST_CASE("rows of one length are found under ip as under cosine, however long t
       CAPTURE(length);
       const Vectors asked = of_length(queries, Metric::kInnerProduct, length);
       const Answer found = search_ivf(index, rows.view(), asked, {}, probing(6));
-      CHECK(std::abs(recall(found, scan_all(rows.view(), asked, {})) - wanted) < 0.02);
+      CHECK(std::abs(recall(found, scan_all(rows.view(), asked, {})) - wanted) < 0.03);
       CHECK(found.stats.lists == 6 * queries.n);
     }
   }
