@@ -89,7 +89,8 @@ def test_rows_that_match_are_found_for_as_many_measured(papers: Papers, name: st
     allowed = _core.RowSet.from_bools(np.random.default_rng(3).random(ROWS) < share)
     reached = found(papers, papers.indexes[name], (nprobe, 100), allowed)
     assert reached.recall >= 0.95
-    assert reached.rows <= 110
+    alone = reached.codes * (1 - share) ** 24  # in their block: they are measured, and their codes are not read
+    assert reached.rows <= 110 + alone
     assert share > 0.05 or reached.codes <= allowed.count, "single codes are gathered from lists of few"
 
 

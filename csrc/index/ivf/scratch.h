@@ -60,6 +60,7 @@ struct PassingBlocks {
   std::uint32_t list = kNone;
   std::size_t rows = 0;
   std::vector<PassingBlock> blocks;
+  std::vector<Neighbor> few;  // rows of the other blocks, infinitely near: to be measured
 };
 
 template <class Codec>
@@ -79,7 +80,8 @@ struct ListScratch {
   std::vector<float> prepared;     // the query in code space
   std::vector<std::uint8_t> done;  // by list
   PassingBlocks passing;
-  PassingBlocks found;  // of the list that comes next
+  PassingBlocks found;        // of the list that comes next
+  std::vector<Neighbor> few;  // of all lists that were read
   std::vector<Slot> slots;
 };
 

@@ -37,6 +37,7 @@ constexpr std::size_t kLinesAhead = 80;
 constexpr std::size_t kBlockLines = 32;
 constexpr std::size_t kSlotLines = 16;
 
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr std::size_t kRows = ListShape::kRows;
 using Mask = std::uint32_t;
 static_assert(kRows == 32 && kRows == BitsetKernels::kLookedUp, "a mask has a bit for each row of a block");
@@ -82,6 +83,7 @@ class ListSearcher {
         shape_(job.state.model->shape),
         lines_(std::min(lines_of(shape_.block_bytes()), kBlockLines)),
         ahead_(std::max<std::size_t>(kLinesAhead / lines_of(shape_.block_bytes()), 1)),
+        few_(job.view.in_order == nullptr ? shape_.block_bytes() / job.view.row_bytes() : 0),
         offset_(job.view.metric == Metric::kCosine ? 1.0F : 0.0F),
         deviations_(deviations(job.how.nprobe, job.state.lists.size())),
         scratch_(job.state.scratches->take<Codec>(job.state)) {}
@@ -136,6 +138,7 @@ class ListSearcher {
     scratch_->query.bind(scratch_->prepared.data());
     if constexpr (!kRanks) scratch_->ranking.bind(scratch_->prepared.data());
     scratch_->found.list = PassingBlocks::kNone;
+    scratch_->few.clear();
     std::vector<std::uint8_t>& done = scratch_->done;
     std::fill(done.begin(), done.end(), std::uint8_t{0});
     const std::size_t enough = job_.passing.all() ? job_.wanted : kReadPerWanted * job_.wanted;
@@ -200,24 +203,35 @@ class ListSearcher {
     prefetch_lines(after.slots.data(), std::min(lines_of(after.rows * sizeof(Slot)), kSlotLines));
     prefetch_lines(&list_of(left, 3), lines_of(sizeof(List)) + 1);
     const List& rows = list_of(left, 0);
-    const std::vector<PassingBlock>& blocks = scratch_->passing.blocks;
+    const auto& [list, passed, blocks, few] = scratch_->passing;
+    scratch_->few.insert(scratch_->few.end(), few.begin(), few.end());
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       if (i + ahead_ < blocks.size()) prefetch_lines(rows.block(shape_, blocks[i + ahead_].block), lines_);
       read_block(rows, blocks[i].block, blocks[i].rows);
     }
-    return scratch_->passing.rows;
+    return passed;
   }
 
+  // Where few rows of a block pass their vectors are no more to read than its codes, of which one row takes as many
+  // lines as all: they are measured. Not where vectors may have to come from a disk.
   void find_passing(std::uint32_t number) {
     const List& rows = list(number);
     PassingBlocks& found = scratch_->found;
     found.list = number;
     found.rows = 0;
     found.blocks.clear();
+    found.few.clear();
     for (std::size_t b = 0; b < ListShape::blocks(rows.rows); ++b) {
       const Mask mask = job_.passing.of(rows.slots.data() + b * kRows);
       if (mask == 0) continue;
       found.rows += static_cast<std::size_t>(std::popcount(mask));
+      if (static_cast<std::size_t>(std::popcount(mask)) <= few_) {
+        for (Mask left = mask; left != 0; left &= left - 1) {
+          const auto i = static_cast<std::size_t>(std::countr_zero(left));
+          found.few.push_back({-kInfinity, rows.slots[b * kRows + i]});
+        }
+        continue;
+      }
       found.blocks.push_back({static_cast<std::uint32_t>(b), mask});
       if (found.blocks.size() <= ahead_) prefetch_lines(rows.block(shape_, b), lines_);
     }
@@ -253,11 +267,12 @@ class ListSearcher {
   // A row of which nothing is known may be anywhere.
   void offer(Slot slot, float lower, float upper) {
     const bool known = lower > unknown_row().add / 2;
-    scratch_->candidates.offer(slot, lower, known ? upper : std::numeric_limits<float>::infinity());
+    scratch_->candidates.offer(slot, lower, known ? upper : kInfinity);
   }
 
   template <class Distance>
   void measure(const Distance& distance) {
+    stats_.distances += rerank(distance, scratch_->few, scratch_->nearest, job_.batch.cancel);
     const auto found = scratch_->candidates.sorted(unit_);
     if (scratch_->candidates.bounded()) {
       stats_.distances += rerank(distance, found, scratch_->nearest, job_.batch.cancel);
@@ -300,6 +315,7 @@ class ListSearcher {
   const ListShape shape_;
   const std::size_t lines_;  // of a block, to ask for
   const std::size_t ahead_;  // of the block that is read, in blocks, is the one that is asked for
+  const std::size_t few_;    // passing rows of a block, at most, that are measured rather than estimated
   const float offset_;       // of distances to those of codes
   const float deviations_;
   const typename ListScratches::Pool<Codec>::Handle scratch_;

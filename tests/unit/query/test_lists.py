@@ -65,9 +65,10 @@ def test_recall_chooses_lists_and_rows_to_measure() -> None:
     assert planned(recall=0.5, k=30).effort.pool == 60
 
 
-def test_filter_takes_more_and_one_that_keeps_away_is_scanned() -> None:
+def test_filter_takes_more_the_less_pass_and_one_that_keeps_away_is_scanned() -> None:
     every, half, eighth = (planned(matching, recall=0.8).effort for matching in (ROWS, ROWS // 2, ROWS // 8))
-    assert (every.nprobe, every.pool) <= (half.nprobe, half.pool) < (eighth.nprobe, eighth.pool)
+    assert (half.nprobe, half.pool) <= (eighth.nprobe, eighth.pool)
+    assert (half.nprobe, half.pool) < (every.nprobe, every.pool), "curves under filters are read with less safety"
     assert planned(ROWS // 2, recall=0.9).effort.nprobe < planned(ROWS // 8, recall=0.9).effort.nprobe
     question = Question(10)
     probe = ListProbe("l", Lists(NLIST, CURVE, PACE), question)
@@ -85,7 +86,7 @@ def test_price_under_a_filter_is_of_the_slots_looked_up_and_the_codes_of_blocks_
             for pace in (Pace(0.0, 0.0, 0.0, 1.0), Pace(0.0, 1.0, 0.0, 0.0))
         )
         counted.append(slots)
-        assert slots == codes <= ROWS, "a block has a row that passes where one in 32 does"
+        assert 0.9 * slots < codes <= slots <= ROWS, "few blocks have one row that passes where one in eight does"
     assert counted == sorted(counted)
 
 

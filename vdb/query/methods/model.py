@@ -44,12 +44,12 @@ class Graph(NamedTuple):
     curve: RecallCurve | None = None
 
 
-def with_safety(recall: float) -> float:
-    """The recall to read a curve at where `recall` is to be found.
+def with_safety(recall: float, share: float = _SAFETY) -> float:
+    """The recall to read a curve at where `recall` is to be found, to miss a `share` of what it may.
 
     A curve is of a sample of filters, and of queries made of rows: real ones lie between more lists.
     """
-    return 1.0 - _SAFETY * (1.0 - recall)
+    return 1.0 - share * (1.0 - recall)
 
 
 def walk_steps(graph: Graph, ef: int) -> float:
@@ -213,7 +213,7 @@ def _part(falling: list[float], i: int, at: float) -> float:
 def _between(above: Work, below: Work, part: float) -> Work:
     """What lies between two, the first being 0 and the second 1."""
     return Work(
-        max(above.ef, below.ef),
+        math.ceil(above.ef * (below.ef / above.ef) ** part),
         above.steps * (below.steps / above.steps) ** part,
         above.tests + part * (below.tests - above.tests),
     )
