@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FloatVector = npt.NDArray[np.float32]
 FloatMatrix = npt.NDArray[np.float32]
@@ -69,3 +74,15 @@ class Adapter(ABC):
 
     def close(self) -> None:  # noqa: B027 -- most peers hold nothing open
         """Release what the peer holds."""
+
+
+def bytes_below(folder: Path) -> int:
+    """The size of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def bytes_saved(save: Callable[[str], object]) -> int:
+    """The size of what a function writes into the folder whose path it is given."""
+    with tempfile.TemporaryDirectory() as folder:
+        save(folder)
+        return bytes_below(Path(folder))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import faiss
 import numpy as np
 import rabitqlib
 
-from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, installed_version
+from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, bytes_saved, installed_version
 
 CLUSTERS = 16
 BITS = 8
@@ -43,7 +40,4 @@ class RabitqlibHnsw(Adapter):
         return next(part for part in answer if np.issubdtype(part.dtype, np.integer))
 
     def memory_bytes(self) -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "index"
-            self.index.save(str(path))
-            return path.stat().st_size
+        return bytes_saved(lambda folder: self.index.save(f"{folder}/index"))

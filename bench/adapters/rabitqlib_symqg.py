@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import rabitqlib
 
-from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, installed_version
+from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, bytes_saved, installed_version
 
 
 class RabitqlibSymqg(Adapter):
@@ -29,10 +26,7 @@ class RabitqlibSymqg(Adapter):
         return _rows(self.index.search_batch(queries, k, self.ef, 1))
 
     def memory_bytes(self) -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "index"
-            self.index.save(str(path))
-            return path.stat().st_size
+        return bytes_saved(lambda folder: self.index.save(f"{folder}/index"))
 
 
 def _rows(answer: tuple[np.ndarray, ...]) -> RowNumbers:

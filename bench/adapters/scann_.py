@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import scann
 
-from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, installed_version
+from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, bytes_saved, installed_version
 
 METRICS = {"ip": "dot_product", "l2": "squared_l2"}
 REORDERED = 100
@@ -38,6 +36,4 @@ class Scann(Adapter):
         return self.index.search_batched(queries, k, leaves_to_search=self.leaves)[0].astype(np.int64)
 
     def memory_bytes(self) -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            self.index.serialize(folder)
-            return sum(path.stat().st_size for path in Path(folder).iterdir())
+        return bytes_saved(self.index.serialize)

@@ -12,7 +12,6 @@ from bench.filtered.predicate import to_sql
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from bench.filtered.predicate import Dialect, Predicate
     from bench.filtered.questions import Allowed, FilteredData
@@ -105,8 +104,3 @@ def probes(lists: int) -> list[int]:
     """Numbers of lists to scan, the same steps for every peer that has lists: three to the double, from four to all."""
     steps = math.ceil(3 * math.log2(max(lists, 4)))
     return sorted({min(round(2 ** (step / 3)), lists) for step in range(6, steps + 1)})
-
-
-def bytes_below(folder: Path) -> int:
-    """The size of all files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

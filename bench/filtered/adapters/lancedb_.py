@@ -12,9 +12,9 @@ import lancedb
 import pyarrow as pa
 from lancedb.index import Bitmap, BTree, IvfPq, LabelList
 
-from bench.adapters.base import FloatVector, RowNumbers, installed_version
+from bench.adapters.base import FloatVector, RowNumbers, bytes_below, installed_version
 from bench.adapters.lancedb_ import METRICS, SUB_VECTOR_DIMENSIONS
-from bench.filtered.adapters.base import Sweep, TextPeer, bytes_below
+from bench.filtered.adapters.base import Sweep, TextPeer
 from bench.filtered.predicate import NO_FILTER, Dialect
 from bench.filtered.questions import FilteredData
 

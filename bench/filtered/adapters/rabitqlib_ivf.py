@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
-from pathlib import Path
 
 import faiss
 import numpy as np
 import rabitqlib
 
-from bench.adapters.base import FloatVector, RowNumbers, installed_version
-from bench.filtered.adapters.base import Effort, FilteredPeer, Sweep, bytes_below, probes
+from bench.adapters.base import FloatVector, RowNumbers, bytes_saved, installed_version
+from bench.filtered.adapters.base import Effort, FilteredPeer, Sweep, probes
 from bench.filtered.adapters.faiss_ivfpq import LISTS
 from bench.filtered.predicate import EVERYTHING, Inexpressible, Predicate
 from bench.filtered.questions import Allowed, FilteredData
@@ -59,6 +57,4 @@ class UnfilteredRabitqlibIvf(FilteredPeer):
         return sum(map(self._bytes, self.indexes.values()))
 
     def _bytes(self, index: rabitqlib.IvfIndex) -> int:
-        with tempfile.TemporaryDirectory() as folder:
-            index.save(f"{folder}/index")
-            return bytes_below(Path(folder))
+        return bytes_saved(lambda folder: index.save(f"{folder}/index"))

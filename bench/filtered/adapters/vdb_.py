@@ -8,13 +8,9 @@ from typing import Any
 import vdb
 from bench.adapters.base import FloatVector, RowNumbers, installed_version
 from bench.filtered.adapters.base import Effort, Sweep, TextPeer
-from bench.filtered.adapters.vdb_plans import STAGES, STRATEGIES, index_spec, make_table
+from bench.filtered.adapters.vdb_plans import STAGES, STRATEGIES, forget, index_spec, make_table, opened
 from bench.filtered.predicate import NO_FILTER, Inexpressible, Value
 from bench.filtered.questions import FilteredData
-from vdb.database import Database
-from vdb.query.execute import Executor
-from vdb.query.resolve import Resolver
-from vdb.storage.store import Store
 
 
 class VdbFiltered(TextPeer):
@@ -23,7 +19,7 @@ class VdbFiltered(TextPeer):
 
     def build(self, data: FilteredData, threads: int) -> None:
         params = self.setup.params
-        self.db = Database(Store.open(None, False, None, 1), threads)  # DuckDB on one thread, as every peer
+        self.db = opened(threads)
         self.table = make_table(self.db, data, params.metric)
         for text in self.setup.indexes:
             began = time.perf_counter()
@@ -40,19 +36,17 @@ class VdbFiltered(TextPeer):
         self.options: dict[str, Any] = {"recall": percent / 100} if percent else dict(effort)
 
     def search(self, q: FloatVector, k: int, bound: tuple[str, list[Value]]) -> RowNumbers:
-        text = () if bound[0] == NO_FILTER else bound
+        where = () if bound[0] == NO_FILTER else bound
         try:
-            hits = self.table.search(q, k, *text, strategy=self.strategy, **self.options)
+            hits = self.table.search(q, k, *where, strategy=self.strategy, **self.options)
         except vdb.InvalidArgument as error:
             raise Inexpressible(str(error).partition("\n")[0]) from error
-        explained: Any = hits.plan
-        self.done = explained.plan.method.strategy
-        self.stages = {stage: getattr(explained.actuals, f"{stage}_seconds") for stage in STAGES}
+        seen: Any = hits.plan
+        self.done, self.stages = seen.plan.method.strategy, {s: getattr(seen.actuals, f"{s}_seconds") for s in STAGES}
         return hits.ids
 
     def forget(self) -> None:
-        self.db.resolver = Resolver(self.db.store, self.db.attributes)
-        self.db.executor = Executor(self.db.store, self.db.indexes, self.db.resolver, threads=1)
+        forget(self.db)
 
     def remember(self, bound: list[tuple[str, list[Value]]]) -> None:
         for text, values in bound:

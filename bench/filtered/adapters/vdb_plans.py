@@ -9,6 +9,10 @@ from bench.adapters.base import GraphParams
 from bench.attributes import COLUMNS
 from bench.filtered.adapters.base import Sweep
 from bench.filtered.questions import FilteredData
+from vdb.database import Database
+from vdb.query.execute import Executor
+from vdb.query.resolve import Resolver
+from vdb.storage.store import Store
 from vdb.types import Metric
 
 ACORN = {"M": 32, "gamma": 12, "M_beta": 64}  # the authors' parameters
@@ -29,6 +33,17 @@ STRATEGIES = {
     "label": [EFS],
     "ivf": [NPROBES, RECALLS],
 }
+
+
+def opened(threads: int) -> Database:
+    """A database in memory, DuckDB on one thread, as every peer."""
+    return Database(Store.open(None, False, None, 1), threads)
+
+
+def forget(db: Database) -> None:
+    """What was read of predicates and planned before."""
+    db.resolver = Resolver(db.store, db.attributes)
+    db.executor = Executor(db.store, db.indexes, db.resolver, threads=1)
 
 
 def make_table(db: vdb.Database, data: FilteredData, metric: Metric, rows: int | None = None) -> vdb.Table:

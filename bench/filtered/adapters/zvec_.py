@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import zvec
 
-from bench.adapters.base import FloatVector, RowNumbers, installed_version
+from bench.adapters.base import FloatVector, RowNumbers, bytes_below, installed_version
 from bench.adapters.zvec_ import METRICS, ROWS_A_CALL
-from bench.filtered.adapters.base import Effort, Sweep, TextPeer, bytes_below
+from bench.filtered.adapters.base import Effort, Sweep, TextPeer
 from bench.filtered.predicate import NO_FILTER, Dialect
 from bench.filtered.questions import FilteredData
 
