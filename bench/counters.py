@@ -23,6 +23,7 @@ if not __package__:
 import numpy as np
 
 import vdb
+from bench.adapters.base import bytes_below
 from bench.datasets import ROOT, FloatMatrix, unit_rows
 from bench.report import markdown
 from vdb import _core
@@ -143,7 +144,7 @@ def table_bytes(rows: FloatMatrix) -> Figures:
             table = db.create_table("items", schema, metric="ip")
             table.add({"id": np.arange(ROWS), "kind": np.arange(ROWS) % 7}, v=rows)
             table.create_index("v", vdb.HNSW(M=16, ef_construction=100))
-        return {"bytes": sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())}
+        return {"bytes": bytes_below(Path(folder))}
 
 
 def failures(found: dict[str, Figures], known: dict[str, Figures]) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from lancedb.index import IvfPq
 
-from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, installed_version
+from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, bytes_below, installed_version
 
 METRICS = {"ip": "dot", "l2": "l2", "cosine": "cosine"}
 PARTITIONS = 256
@@ -42,7 +42,7 @@ class Lancedb(Adapter):
         return search.select(["id"]).to_arrow()["id"].to_numpy()
 
     def memory_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        return bytes_below(self.folder)
 
     def close(self) -> None:
         shutil.rmtree(self.folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 import ngtpy
 import numpy as np
 
-from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, installed_version
+from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, bytes_below, installed_version
 
 # On unit vectors every one of these orders alike.
 METRICS = {"ip": "Normalized Cosine", "cosine": "Cosine", "l2": "L2"}
@@ -35,7 +35,7 @@ class Ngt(Adapter):
 
     def memory_bytes(self) -> int:
         self.index.save()
-        return sum(path.stat().st_size for path in (self.folder / "index").iterdir())
+        return bytes_below(self.folder / "index")
 
     def close(self) -> None:
         self.index.close()

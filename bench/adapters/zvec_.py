@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import zvec
 
-from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, installed_version
+from bench.adapters.base import Adapter, FloatMatrix, FloatVector, RowNumbers, bytes_below, installed_version
 
 METRICS = {"ip": zvec.MetricType.IP, "l2": zvec.MetricType.L2, "cosine": zvec.MetricType.COSINE}
 ROWS_A_CALL = 1_000
@@ -40,7 +40,7 @@ class Zvec(Adapter):
         return np.array([int(doc.id) for doc in self.rows.query(query, topk=k)])
 
     def memory_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+        return bytes_below(self.folder)
 
     def close(self) -> None:
         self.rows.destroy()

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 import vdb
 from bench import machine
+from bench.adapters.base import bytes_below
 from bench.report import markdown
 from vdb import _core
 
@@ -178,7 +179,7 @@ def open_database(path: Path, rows: int) -> list[list[str]]:
                 len(db.table("t").search(values[0], k=10, ef_search=50).ids)
                 times.append(clocks())
         spent[repeat] = np.diff(times, axis=0)
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    size = bytes_below(path)
     steps = ("vdb.connect", "its first search", "its second search")
     return [[f"{step}, a table of {rows} rows", *summary(size, spent[:, at])] for at, step in enumerate(steps)]
 

@@ -203,13 +203,14 @@ class ListSearcher {
     prefetch_lines(after.slots.data(), std::min(lines_of(after.rows * sizeof(Slot)), kSlotLines));
     prefetch_lines(&list_of(left, 3), lines_of(sizeof(List)) + 1);
     const List& rows = list_of(left, 0);
-    const auto& [list, passed, blocks, few] = scratch_->passing;
-    scratch_->few.insert(scratch_->few.end(), few.begin(), few.end());
+    const PassingBlocks& passing = scratch_->passing;
+    scratch_->few.insert(scratch_->few.end(), passing.few.begin(), passing.few.end());
+    const std::vector<PassingBlock>& blocks = passing.blocks;
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       if (i + ahead_ < blocks.size()) prefetch_lines(rows.block(shape_, blocks[i + ahead_].block), lines_);
       read_block(rows, blocks[i].block, blocks[i].rows);
     }
-    return passed;
+    return passing.rows;
   }
 
   // Where few rows of a block pass their vectors are no more to read than its codes, of which one row takes as many
