@@ -253,7 +253,7 @@ class Table:
         k : int
             Rows to ask for.
         queries : int, or (nq, dim) array_like
-            How many to make, each a mixture of two rows, or the queries themselves: real ones tell more.
+            How many to make, each a mixture of three rows, or the queries themselves: real ones tell more.
         column, metric, ef_search, nprobe, recall, where, params, strategy
             As for `search`.
         seed : int

@@ -6,6 +6,7 @@ given and what is shown in the end are JSON, for the real one lives in a process
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,12 +23,15 @@ NUMBER: Final = "INTEGER"
 TEXT: Final = "VARCHAR"
 KINDS: Final = {  # the strategy that goes by an index of that kind, and the type of the attribute it reads
     "hnsw": ("graph", None),
-    "flat": ("codes", None),
+    "flat": ("scan", None),
     "ivfrabitq": ("ivf", None),
     "range": ("range", NUMBER),
     "label": ("auto", TEXT),
     "attribute": ("", NUMBER),
 }
+
+LABEL_ROWS: Final = 4  # that a value must have for an overlay
+ROWS_PER_VALUE: Final = 10  # of a column where none has as many, for an index to be made at all
 
 Row = dict[str, Any]
 Shown = dict[str, dict[str, Any]]
@@ -118,8 +122,15 @@ class Model:
         found = self.tables[table]
         found.rows = {key: row for key, row in found.rows.items() if key not in ids}
 
-    def create_index(self, table: str, name: str, kind: str, columns: list[str]) -> None:
-        self.tables[table].indexes[name] = (kind, list(columns))
+    def create_index(self, table: str, name: str, kind: str, columns: list[str]) -> str | None:
+        found = self.tables[table]
+        if kind == "label":
+            values = Counter(row[columns[1]] for row in found.rows.values() if row[columns[1]] is not None)
+            rare = max(values.values(), default=0) < LABEL_ROWS <= len(found.rows)
+            if rare and len(values) * ROWS_PER_VALUE > len(found.rows):
+                return "InvalidArgument"
+        found.indexes[name] = (kind, list(columns))
+        return None
 
     def drop_index(self, table: str, name: str) -> None:
         del self.tables[table].indexes[name]
@@ -183,7 +194,7 @@ class Real:
             "flat": vdb.Flat,
             "ivfrabitq": lambda: vdb.IVFRaBitQ(bits=3),
             "range": lambda: vdb.Range(columns[1], M=4, ef_construction=16),
-            "label": lambda: vdb.Label(columns[1], M=4, ef_construction=16, min_rows=4),
+            "label": lambda: vdb.Label(columns[1], M=4, ef_construction=16, min_rows=LABEL_ROWS),
             "attribute": vdb.Attribute,
         }
         self._db.table(table).create_index(columns[0], specs[kind](), name=name)
@@ -225,7 +236,7 @@ class Beside:
 
 
 def shown(db: vdb.Database) -> Shown:
-    """Every row, column and index as `Model.shown` has them; fails where checksums or indexes disagree."""
+    """Every row, column and index as `Model.shown` has them; fails where a checksum or an index is wrong."""
     assert db.check() == []
     found: Shown = {}
     for name in db.tables():
@@ -249,7 +260,7 @@ def _plain(value: Any) -> Any:
 
 
 def _check_index(table: vdb.Table, info: vdb.IndexInfo, rows: list[Row]) -> None:
-    """An index answers as the scan does, or as Python does."""
+    """An index answers as Python does: every row that it is to find, the nearest first."""
     if info.kind == "attribute":
         known = [row[info.column] for row in rows]
         assert table.count(f"{info.column} >= 0") == sum(value is not None and value >= 0 for value in known)
@@ -258,8 +269,19 @@ def _check_index(table: vdb.Table, info: vdb.IndexInfo, rows: list[Row]) -> None
     attribute = info.params.get("attribute")
     where = None if read is None else f"{attribute} >= -2" if read == NUMBER else f"{attribute} = 'a'"
     for query in ([0, 0, 0], [1, -2, 3]):
-        given = (query, KEYS, where)
-        exact = table.search(*given, column=info.column, strategy="scan")
-        if len(exact):
-            found = table.search(*given, column=info.column, strategy=strategy)
-            assert found.ids.tolist() == exact.ids.tolist(), f"{info.kind} {info.name} answers otherwise than the scan"
+        far = {row["id"]: _distance(row[info.column], query) for row in rows if _passes(row, info.column, attribute)}
+        for chosen in {"scan", strategy} if far else {"scan"}:
+            found = table.search(query, KEYS, where, column=info.column, strategy=chosen).ids.tolist()
+            assert sorted(found) == sorted(far), f"{info.kind} {info.name}: {chosen} finds other rows"
+            near = [far[key] for key in found]
+            assert near == sorted(near), f"{info.kind} {info.name}: {chosen} has them in another order"
+
+
+def _passes(row: Row, column: str, attribute: Any) -> bool:
+    """Whether a row has a vector and, of the attribute where there is one, what the index is asked for."""
+    value = 0 if attribute is None else row[attribute]
+    return row[column] is not None and value is not None and (value == "a" if isinstance(value, str) else value >= -2)
+
+
+def _distance(vector: Any, query: list[int]) -> int:
+    return sum((int(a) - b) ** 2 for a, b in zip(vector, query, strict=True))

@@ -330,6 +330,13 @@ def main(folder: Path, count: int, seed_: int, seconds: float) -> dict[str, Any]
         try:
             run_state_machine_as_test(seed(seed_ * 1_000_000 + piece)(Machine), settings=chosen)
         except BaseException as error:
-            failures.append("\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])]))
+            failures += _told(error)
         piece += 1
     return {"sequences": Machine.sequences, "kills": Machine.kills, "failures": failures}
+
+
+def _told(error: BaseException) -> list[str]:
+    """What went wrong and the steps to it, of each of several."""
+    if hasattr(error, "exceptions"):  # a group, which Python 3.10 lacks
+        return [line for each in error.exceptions for line in _told(each)]
+    return ["\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])]

@@ -1,12 +1,13 @@
 """Recall measured: sample queries from the vectors of a table, exact answers by the scan, and curves of a graph.
 
-A measurement takes a bounded number of distances: for the exact answers 200 a row, fewer where that is above 2**26, but
+A measurement takes a bounded number of distances: for the exact answers 200 a row, fewer where that is above 2**27, but
 at least 64; for the walks, which end before one is as dear as the scan, at most about 1.5 a row and sample query. Walks
 under filters are measured with fewer queries.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 SAMPLE: Final = Option(1, 200, 100_000, "queries made of the table's own vectors")
 SAMPLE_SEED: Final = Option(0, 0, 2**63 - 1, "of the queries; the same seed and rows give the same ones")
 _LEAST_QUERIES: Final = 64
-_EXACT_DISTANCES: Final = 2**26
+_EXACT_DISTANCES: Final = 2**27
 _CURVE_SEED: Final = 42
 _FILTERED_QUERIES: Final = 32  # of them walk under filters too: enough to tell efforts by powers of four apart
 
@@ -43,14 +44,15 @@ _ENOUGH: Final = 0.999  # further efforts tell nothing a sample of this size cou
 _WALK_TO_SCAN: Final = 2  # a distance of a walk against one of the scan, as the planner counts
 _DOUBLING: Final = 1.6  # growth of the distances of a walk when its effort doubles, by the planner's power of 0.68
 
-# A query is a row turned towards another, both chosen at random, about the mean of all: 0.88 of one and 0.475 of the
-# other, whose squares add to 1, so that queries are spread as widely as rows. Stored rows as queries would promise too
-# much: a walk ends in the node of the row, whose edges are the answer, so they take far less effort than queries from
-# elsewhere, such as titles among texts. A point between two rows lies nearer to the middle, where rows are dense and
-# easily found. bench/micro/recall_samples.py sets these choices beside real queries: more of the other takes several
-# times their effort, less of it is not enough.
-_OWN: Final = 0.88
-_OTHER: Final = 0.475
+# A query is a row turned towards two others, all chosen at random, about the mean of all: `own` of the one and as
+# much of the others, alike, that the squares add to 1, so queries are spread as widely as rows. Stored rows as
+# queries would promise too much: a walk ends in the node of the row, whose edges are the answer, so they take far
+# less effort than queries from elsewhere, such as titles among texts. A point between rows lies nearer to the middle,
+# where rows are dense and easily found; one turned towards a single row has that for an island among its neighbours,
+# which walks take several times the effort to reach. Lists want more of the others than walks do: they miss what lies
+# in many lists. Both are set beside real queries by bench/micro/recall_samples.py.
+FOR_WALKS: Final = 0.82
+FOR_LISTS: Final = 0.76
 
 
 class Prepared(NamedTuple):
@@ -61,11 +63,6 @@ class Prepared(NamedTuple):
     truth: FloatMatrix
     allowed: _core.RowSet
     limit: int
-
-    @property
-    def few(self) -> int:
-        """Queries that search under filters too."""
-        return min(len(self.queries), _FILTERED_QUERIES)
 
 
 class Vectors(NamedTuple):
@@ -119,8 +116,8 @@ def measure_curve(
         if dear or min(recalls[-1]) >= _ENOUGH or ef >= _LAST_EF:
             break
         ef *= 2
-    few = ready.few
-    sample = GraphSample(view, queries[:few], allowed, limit, vectors.threads, graph, arm, cells())
+    few = queries[:_FILTERED_QUERIES]
+    sample = GraphSample(view, few, allowed, limit, vectors.threads, graph, arm, cells())
     return RecallCurve(
         slots=vectors.state.next_slot,
         rows=vectors.state.live.count,
@@ -129,12 +126,15 @@ def measure_curve(
         recalls=tuple(tuple(row[i] for row in recalls) for i in range(len(KS))),
         steps=tuple(steps),
         filtered=measure_filtered(sample),
-        code_scan=code_scan_recall(sample, truth[:few]),
+        code_scan=code_scan_recall(sample, truth[: len(few)]),
     )
 
 
-def prepared(vectors: Vectors, covered: int) -> Prepared | None:
-    """Queries and their exact answers over the rows among the first `covered` slots; None where they are too few."""
+def prepared(vectors: Vectors, covered: int, own: float = FOR_WALKS) -> Prepared | None:
+    """Queries and their exact answers over the rows among the first `covered` slots; None where they are too few.
+
+    `own` is what a query keeps of the row it is made of.
+    """
     view, allowed = vectors.view, vectors.allowed
     limit = min(covered, view.n)
     if limit < view.n:
@@ -142,22 +142,24 @@ def prepared(vectors: Vectors, covered: int) -> Prepared | None:
     if allowed.count < LEAST_ROWS:
         return None
     count = min(SAMPLE.default, max(_LEAST_QUERIES, _EXACT_DISTANCES // allowed.count))
-    queries = sample_queries(vectors, allowed.to_slots(), count, _CURVE_SEED)
+    queries = sample_queries(vectors, allowed.to_slots(), count, _CURVE_SEED, own)
     _, truth, _ = _core.scan(view, queries, KS[-1], allowed, 0, vectors.threads)
     return Prepared(view, queries, truth, allowed, limit)
 
 
-def sample_queries(vectors: Vectors, slots: Slots, count: int, seed: int) -> StoredMatrix:
-    """Make (count, dim) queries of the dtype of the column, each of two of the rows in `slots`."""
+def sample_queries(vectors: Vectors, slots: Slots, count: int, seed: int, own: float = FOR_WALKS) -> StoredMatrix:
+    """Make (count, dim) queries of the dtype of the column, each of three rows in `slots`, `own` of the first."""
     declared = vectors.state.schema.by_name[vectors.column]
     assert isinstance(declared, VectorColumn)
     stored = vectors.state.vectors[vectors.column]
-    slots = np.random.default_rng(seed).choice(slots, 2 * count)
+    slots = np.random.default_rng(seed).choice(slots, 3 * count)
     rows = shown(stored.data[slots], declared.dtype).astype(np.float64)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True) if vectors.metric == "cosine" else np.ones((len(rows), 1))
     rows /= lengths  # only directions count under cosine, so all weigh alike
     mean = rows.mean(axis=0)
-    mixed = (mean + _OWN * (rows[:count] - mean) + _OTHER * (rows[count:] - mean)) * lengths[:count]
+    first, second, third = (rows - mean).reshape(3, count, -1)
+    other = math.sqrt((1.0 - own * own) / 2.0)
+    mixed = (mean + own * first + other * (second + third)) * lengths[:count]
     if declared.dtype == "int8":
         limits = np.iinfo(np.int8)
         mixed = np.rint(mixed).clip(limits.min, limits.max)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vdb import _core
 from vdb.index.effort import KS
 from vdb.index.filtered import Sample, Walked, measure_filtered, recalls_of
-from vdb.index.measure import prepared
+from vdb.index.measure import FOR_LISTS, prepared
 from vdb.index.pace import Pace, guessed_pace
 from vdb.index.recall import RecallCurve, Rung
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _FACTORS: Final = (2, 0, 16, 32, 64)
 _ENOUGH: Final = 0.999  # further efforts tell nothing a sample of this size could show
 _TEN: Final = KS.index(10)  # the answer size that a curve climbs by
+_FILTERED_QUERIES: Final = 128  # of them search under filters too: with 32, lists asked for .95 found up to .975
 _FILTERED_STEP: Final = 2  # rungs of the curve from one that is measured under filters to the next
 
 
@@ -36,14 +37,14 @@ def measure_probes(vectors: Vectors, ivf: _core.Ivf, *, refine: bool = True) -> 
 
     `refine` says whether more rows may be measured than are asked for.
     """
-    ready = prepared(vectors, ivf.covered)
+    ready = prepared(vectors, ivf.covered, FOR_LISTS)
     if ready is None:
         return None
     walked = None if ready.allowed.count == ready.view.n else ready.allowed
     sample = ProbeSample(ready.view, ready.queries, ready.allowed, ready.limit, vectors.threads, ivf, ())
     steps = _climb(sample, walked, ready.truth, refine)
     rungs = tuple(Rung(step.nprobe, step.factor, step.rows) for step in steps)
-    few = ready.queries[: ready.few]
+    few = ready.queries[:_FILTERED_QUERIES]
     under_filters = ProbeSample(ready.view, few, ready.allowed, ready.limit, vectors.threads, ivf, rungs)
     return RecallCurve(
         slots=vectors.state.next_slot,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LEAST_ROWS: Final = 1024  # with fewer, a walk costs more than the scan, and no curve is needed
 BOUNDS_FACTOR: Final = 8  # what bounds find about as much as, with fewer rows: they take its place among the factors
-_FORMAT: Final = 2  # of the stored form; another is measured anew
+_FORMAT: Final = 3  # of the stored form; another is measured anew
 
 # A curve is measured again when the slots have grown by half, or when a fifth of the rows it was measured on are gone:
 # recall at one effort falls by a few thousandths per doubling, so a curve a factor of 1.5 old is off by less than its

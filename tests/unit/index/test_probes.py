@@ -11,7 +11,7 @@ import pytest
 import vdb
 from vdb import _core
 from vdb.index.machine import Machines
-from vdb.index.measure import Vectors, prepared
+from vdb.index.measure import FOR_LISTS, Vectors, prepared
 from vdb.index.pace import Pace, guessed_pace, measured_pace, pace_of
 from vdb.index.probes import measure_probes
 from vdb.index.recall import KS
@@ -47,7 +47,7 @@ def test_every_rung_doubles_lists_or_rows_and_is_what_a_search_finds(table: vdb.
     for before, after in itertools.pairwise(curve.rungs):
         assert after.effort in (2 * before.effort, 4 * before.effort)
         assert (after.nprobe == before.nprobe) != (after.factor == before.factor)
-    ready = prepared(Vectors(table._state, "e", "l2", 1), ROWS)
+    ready = prepared(Vectors(table._state, "e", "l2", 1), ROWS, FOR_LISTS)
     assert ready is not None
     for j, rung in enumerate(curve.rungs):
         for i, k in enumerate(KS):

@@ -122,7 +122,7 @@ def test_curve_comes_back_from_its_text(curve: RecallCurve) -> None:
         '"x"',
         "1",
         CURVE.to_json()[:-1],
-        CURVE.to_json().replace('"format": 2', '"format": 1'),
+        CURVE.to_json().replace('"format": 3', '"format": 2'),
         CURVE.to_json().replace('"ks": [1,', '"ks": [2,'),
         CURVE.to_json().replace("[8, 16", "[16, 8"),
         CURVE.to_json().replace("[8, 16", "[0, 16"),

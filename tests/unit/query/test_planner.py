@@ -105,7 +105,7 @@ def test_walk_of_filtered_rows_is_bounded_by_the_scan_and_more_tightly_where_its
 
 
 def test_default_effort_rises_where_the_curve_falls_short_of_the_default_recall() -> None:
-    hard = replace(CURVE, filtered=(walks(1 / 2, 500), walks(1 / 8, 900, best=0.98), *FILTERED[3:]))
+    hard = replace(CURVE, filtered=(walks(1 / 2, 500), walks(1 / 8, 900, best=0.97), *FILTERED[3:]))
     assert planned(MILLION // 2, 1 / 2).effort.ef == 64
     assert 64 < planned(MILLION // 8, 1 / 8, GRAPH._replace(curve=hard), strategy="graph").effort.ef <= 256
     hopeless = replace(CURVE, filtered=(walks(1 / 2, 500), walks(1 / 8, 900, best=0.9)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from vdb.index.effort import KS, count_at, least_effort
 from vdb.index.recall import LEAST_ROWS
 from vdb.query.methods.method import DEFAULT_RECALL, IMPOSSIBLE
-from vdb.query.methods.model import FilteredWork, Work, with_safety
+from vdb.query.methods.model import FilteredWork, Work
 from vdb.query.methods.walks import Walk
 from vdb.query.plan import Effort
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from vdb.query.plan import Question, Situation
 
 _BLOCK: Final = 32  # rows whose codes are read together
-# Of what an answer may miss, what a search under a filter is set to miss: more than without one, as it reads more
-# lists. Set to miss 4 %, searches of the real papers for one row in 2 to 20 missed 3.5 to 4.7.
-_FILTERED_SAFETY: Final = 0.8
 
 
 class Lists(NamedTuple):
@@ -134,7 +131,7 @@ def _plain_work(curve: RecallCurve, question: Question) -> Work | None:
     if question.recall is None and question.nprobe is not None:
         effort: float | None = _effort_of(curve, question.nprobe)
     else:
-        effort = _sure_effort(curve.efs, curve.recalls, question, with_safety(_wanted(question)))
+        effort = least_effort(curve.efs, curve.recalls, _wanted(question), k)
     if effort is None:
         return None
     measured = tuple(rung.measured for rung in curve.rungs)
@@ -146,22 +143,12 @@ def _filtered_work(walks: FilteredWalks, question: Question, curve: RecallCurve 
     if question.recall is None and question.nprobe is not None and curve is not None:
         effort: float | None = _effort_of(curve, question.nprobe)
     else:
-        effort = _sure_effort(walks.efs, walks.recalls, question, with_safety(_wanted(question), _FILTERED_SAFETY))
+        effort = least_effort(walks.efs, walks.recalls, _wanted(question), question.k)
     return None if effort is None else _work(effort, walks.efs, (walks.steps, walks.tests), question.k)
 
 
 def _wanted(question: Question) -> float:
     return DEFAULT_RECALL if question.recall is None else question.recall
-
-
-def _sure_effort(
-    efs: tuple[int, ...], recalls: tuple[tuple[float, ...], ...], question: Question, sure: float
-) -> float | None:
-    """The effort for the recall `sure`, or the last where the curve has only what is asked for; None where not even."""
-    effort = least_effort(efs, recalls, sure, question.k)
-    if effort is None and least_effort(efs, recalls, _wanted(question), question.k) is not None:
-        return float(efs[-1])
-    return effort
 
 
 def _work(effort: float, efs: tuple[int, ...], counts: tuple[tuple[float, ...], tuple[float, ...]], k: int) -> Work:

@@ -23,10 +23,6 @@ _WALK: Final = 6.2
 WALK_POWER: Final = 0.68
 _WALK_M_POWER: Final = 0.75
 
-# Of what an answer may miss, what a search is set to miss by its curve: set to miss 5 and 1 %, searches of the real
-# papers by an inverted file missed 6.2 and 1.9 (bench/run.py ivf_384).
-_SAFETY: Final = 0.6
-
 
 class Work(NamedTuple):
     """An effort and what it is expected to take: rows looked at, bits of the filter tested."""
@@ -42,14 +38,6 @@ class Graph(NamedTuple):
     M: int
     nodes: int
     curve: RecallCurve | None = None
-
-
-def with_safety(recall: float, share: float = _SAFETY) -> float:
-    """The recall to read a curve at where `recall` is to be found, to miss a `share` of what it may.
-
-    A curve is of a sample of filters, and of queries made of rows: real ones lie between more lists.
-    """
-    return 1.0 - share * (1.0 - recall)
 
 
 def walk_steps(graph: Graph, ef: int) -> float:
@@ -224,7 +212,7 @@ def _work_of(walks: FilteredWalks, question: Question) -> Work | None:
     if question.recall is None and question.ef_search is not None:
         ef: int | None = max(question.ef_search, question.k)
     elif question.recall is None:
-        ef = effort_for(walks.efs, walks.recalls, with_safety(DEFAULT_RECALL), question.k)
+        ef = effort_for(walks.efs, walks.recalls, DEFAULT_RECALL, question.k)
         ef = None if ef is None else max(ef, EF_SEARCH.default)
     else:
         ef = effort_for(walks.efs, walks.recalls, question.recall, question.k)
