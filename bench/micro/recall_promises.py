@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,10 @@ from bench.adapters.base import GraphParams
 from bench.filtered.adapters.vdb_plans import index_spec, make_table, opened
 from bench.filtered.questions import load
 from bench.report import markdown
+from vdb.index.filtered import recall_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bench.filtered.questions import FilteredData
 
@@ -47,16 +49,15 @@ def filters(data: FilteredData) -> Iterator[tuple[str, tuple[Any, ...]]]:
         )
 
 
-def found(table: vdb.Table, queries: np.ndarray, where: tuple[Any, ...], recall: float | None, strategy: str) -> str:
+def found(search: Callable[..., vdb.Hits], truth: np.ndarray, recall: float | None, strategy: str) -> str:
     """Recall and rows looked at; a dash where the recall is not promised."""
-    truth = table.search(queries, K, *where, strategy="scan").distances
     try:
-        hits = table.search(queries, K, *where, strategy=strategy, recall=recall)
+        hits = search(strategy=strategy, recall=recall)
     except vdb.InvalidArgument:
         return "-"
     seen: Any = hits.plan
-    looked = (seen.actuals.distances + seen.actuals.estimates) / len(queries)
-    return f"{np.mean(hits.distances <= truth[:, -1:]):.3f}, {looked:,.0f}"
+    looked = (seen.actuals.distances + seen.actuals.estimates) / len(truth)
+    return f"{recall_of(hits.distances, truth, K):.3f}, {looked:,.0f}"
 
 
 def main() -> None:
@@ -75,10 +76,15 @@ def main() -> None:
     queries = np.ascontiguousarray(data.dataset.queries[: args.queries], np.float32)
     header = ["strategy", "among", *("default" if asked is None else f"{asked:.2f}" for asked in ASKED)]
     lines = []
-    for strategy in dict.fromkeys(STRATEGIES[name.partition(":")[0]] for name in names):
-        for label, where in filters(data):
-            if strategy != "range" or label.startswith("dates"):
-                lines.append([strategy, label, *(found(table, queries, where, asked, strategy) for asked in ASKED)])
+    strategies = dict.fromkeys(STRATEGIES[name.partition(":")[0]] for name in names)
+    for label, where in filters(data):
+        search = partial(table.search, queries, K, *where)
+        truth = search(strategy="scan").distances
+        lines += [
+            [strategy, label, *(found(search, truth, asked, strategy) for asked in ASKED)]
+            for strategy in strategies
+            if strategy != "range" or label.startswith("dates")
+        ]
     db.close()
     print(*markdown([header, *lines]), sep="\n")
 

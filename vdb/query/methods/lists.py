@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vdb.index.effort import KS, count_at, least_effort
+from vdb.index.effort import KS, FilteredWalks, count_at, least_effort
 from vdb.index.recall import LEAST_ROWS
 from vdb.query.methods.method import DEFAULT_RECALL, IMPOSSIBLE
 from vdb.query.methods.model import FilteredWork, Work
@@ -14,7 +14,6 @@ from vdb.query.methods.walks import Walk
 from vdb.query.plan import Effort
 
 if TYPE_CHECKING:
-    from vdb.index.effort import FilteredWalks
     from vdb.index.pace import Pace
     from vdb.index.recall import RecallCurve, Rung
     from vdb.query.answer import Found
@@ -51,11 +50,9 @@ class ListProbe(Walk):
         super().__init__(index, unusable or why_no_probe(lists, question))
         self._lists, self._question = lists, question
         curve = lists.curve
-        self._plain = None if curve is None else _plain_work(curve, question)
-        measured = () if curve is None else curve.filtered
-        self._filtered = FilteredWork(
-            self._plain, [(walks, _filtered_work(walks, question, curve)) for walks in measured]
-        )
+        self._plain = None if curve is None else _work_of(_unfiltered(curve), question, curve)
+        measured = [] if curve is None else [(walks, _work_of(walks, question, curve)) for walks in curve.filtered]
+        self._filtered = FilteredWork(self._plain, measured)
 
     def cost(self, seen: Situation) -> float:
         """By the codes that are expected to be read and the rows to be measured."""
@@ -125,37 +122,24 @@ def probe_at(curve: RecallCurve, effort: float, k: int) -> Probe:
     return Probe(math.ceil(low.nprobe * (high.nprobe / low.nprobe) ** share), high.factor * k)
 
 
-def _plain_work(curve: RecallCurve, question: Question) -> Work | None:
-    """The work over all rows; None where no effort finds what is asked for."""
-    k = question.k
+def _unfiltered(curve: RecallCurve) -> FilteredWalks:
+    """The searches of all rows, as those under a filter that all pass."""
+    measured = tuple(rung.measured for rung in curve.rungs)
+    return FilteredWalks(1.0, False, curve.efs, curve.recalls, curve.steps, measured)
+
+
+def _work_of(walks: FilteredWalks, question: Question, curve: RecallCurve) -> Work | None:
+    """Codes and rows, which were counted for the ten nearest, at one density; None where the recall is not reached."""
     if question.recall is None and question.nprobe is not None:
         effort: float | None = _effort_of(curve, question.nprobe)
     else:
-        effort = least_effort(curve.efs, curve.recalls, _wanted(question), k)
+        wanted = DEFAULT_RECALL if question.recall is None else question.recall
+        effort = least_effort(walks.efs, walks.recalls, wanted, question.k)
     if effort is None:
         return None
-    measured = tuple(rung.measured for rung in curve.rungs)
-    return _work(effort, curve.efs, (curve.steps, measured), k)
-
-
-def _filtered_work(walks: FilteredWalks, question: Question, curve: RecallCurve | None) -> Work | None:
-    """The work at one measured density; None where the recall was not reached."""
-    if question.recall is None and question.nprobe is not None and curve is not None:
-        effort: float | None = _effort_of(curve, question.nprobe)
-    else:
-        effort = least_effort(walks.efs, walks.recalls, _wanted(question), question.k)
-    return None if effort is None else _work(effort, walks.efs, (walks.steps, walks.tests), question.k)
-
-
-def _wanted(question: Question) -> float:
-    return DEFAULT_RECALL if question.recall is None else question.recall
-
-
-def _work(effort: float, efs: tuple[int, ...], counts: tuple[tuple[float, ...], tuple[float, ...]], k: int) -> Work:
-    """Codes and rows at an effort; the rows were counted for the ten nearest."""
     ef = math.ceil(effort)
-    codes, rows = (max(count_at(efs, each, ef), 1.0) for each in counts)
-    return Work(ef, codes, rows * max(k / KS[1], 1.0))
+    codes, rows = (max(count_at(walks.efs, counts, ef), 1.0) for counts in (walks.steps, walks.tests))
+    return Work(ef, codes, rows * max(question.k / KS[1], 1.0))
 
 
 def _effort_of(curve: RecallCurve, nprobe: int) -> float:
