@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DATABASE = uuid.UUID(int=7)
 IDENTITY = Identity(DATABASE, uuid.UUID(int=8), 3, 1, 64)
+LOOKED_AT = (slice(10), slice(12, 65), slice(68, 92))  # of a header: neither its minor version nor what is reserved
 WORDS = [
     *(b"null", b"true", b"1e400", b"-1", b"1e5", b"{}", b"[]", b'""', b"[[", b"{", b"}", b"NaN", b":", b","),
     *(b'"seq"', b'"name"', b'"vectors"', b'"database"', b'"../../x.vec"', b'"\\u0000"', b'"\\ud800"'),
@@ -105,7 +106,7 @@ class Records:
     def undo(self, body: bytes) -> str | None:
         self._layout.undo.write_bytes(body + crc(body))
         pieces = undo.load(self._layout.undo, DATABASE)
-        return None if sum(len(piece.data) for piece in pieces) < len(body) else "more than the file has"
+        return None if sum(len(piece.data) for piece in pieces) <= len(body) else "more than the file has"
 
     def current(self, body: bytes) -> str | None:
         self._layout.current.write_bytes(line(body))
@@ -129,7 +130,7 @@ class Records:
         page += crc(page)
         check_header(page + body[PAGE_BYTES:], IDENTITY, self._layout.root)
         good = IDENTITY.encode()
-        return differs(page[:10] + page[12:92], good[:10] + good[12:92])  # the minor version is not looked at
+        return next((wrong for part in LOOKED_AT if (wrong := differs(page[part], good[part]))), None)
 
     def append(self, body: bytes) -> str | None:
         found = Append.decode(body[: WITNESS_BYTES - 4] + crc(body[: WITNESS_BYTES - 4]))

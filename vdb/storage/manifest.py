@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 # What a snapshot names is deleted when nobody needs it: nothing but files of the database's own may be named.
 _VECTORS: Final = re.compile(r"[0-9a-f]{32}\.vec")
 _INDEXES: Final = re.compile(r"[0-9a-f]{32}\.idx")
-_SNAPSHOT: Final = re.compile(r"s-[0-9]+-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Current:
             name, seq = fields.text("name"), fields.number("seq")
         except (FileNotFoundError, ValueError) as error:
             raise _damaged(layout.current, error) from error
-        if _SNAPSHOT.fullmatch(name) is None:
+        if re.fullmatch(rf"s-{seq}-[0-9a-f]{{32}}", name) is None:
             raise _damaged(layout.current, name)
         return cls(name, seq)
 

@@ -77,6 +77,15 @@ def test_a_field_of_another_kind_is_refused_though_the_crc_is_right(wrong: objec
             Current.read(layout)
 
 
+@pytest.mark.parametrize("seq", [5, "9" * 400, "", "x"])
+def test_the_folder_of_a_snapshot_is_named_by_its_commit(seq: object, tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.snapshots.mkdir()
+    layout.current.write_bytes(seal({**CURRENT, "name": f"s-{seq}-{9:032x}"}))
+    with pytest.raises(Corrupted):
+        Current.read(layout)
+
+
 @pytest.mark.parametrize(
     "name", ["../x.vec", f"../{VECTORS}", "/etc/passwd", VECTORS + "\0", VECTORS + "\n", "catalog"]
 )
