@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -42,26 +44,36 @@ class SlotBlocks {
       // Up to a multiple of a word, so that no later listing begins inside of one.
       const std::size_t stretch = std::clamp((wanted - n) * per_allowed_, kLeastStretch, kMostStretch);
       const std::size_t upto = std::min(end_, (at_ + stretch) / RowSet::kWordBits * RowSet::kWordBits);
-      if (room_.size() < n + (upto - at_) + RowSet::kListSlack) room_.resize(n + (upto - at_) + RowSet::kListSlack);
+      make_room(n, n + (upto - at_) + RowSet::kListSlack);
       if (rows_ != nullptr) {
-        n += rows_->list(at_, upto, room_.data() + n);
+        n += rows_->list(at_, upto, room_.get() + n);
       } else {
         for (std::size_t slot = at_; slot < upto; ++slot) room_[n++] = static_cast<Slot>(slot);
       }
       at_ = upto;
     }
-    return {room_.data(), n};
+    return {room_.get(), n};
   }
 
  private:
   static constexpr std::size_t kLeastStretch = 64;
   static constexpr std::size_t kMostStretch = 8192;
 
+  // For `size` slots, the first `n` of which stay. The rest is not written before it is listed.
+  void make_room(std::size_t n, std::size_t size) {
+    if (size <= size_) return;
+    auto larger = std::make_unique_for_overwrite<Slot[]>(size + kMostStretch);
+    std::copy_n(room_.get(), n, larger.get());
+    room_ = std::move(larger);
+    size_ = size + kMostStretch;
+  }
+
   const RowSet* const rows_;
   std::size_t at_;
   const std::size_t end_;
   std::size_t per_allowed_;  // slots for each allowed one
-  std::vector<Slot> room_;
+  std::unique_ptr<Slot[]> room_;
+  std::size_t size_ = 0;  // of the room
 };
 
 // Scans rows against queries that follow each other in memory: the tile form of the kernels where most rows of a tile

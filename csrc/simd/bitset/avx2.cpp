@@ -36,6 +36,11 @@ struct Simd {
     return static_cast<std::size_t>(_mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1));
   }
 
+  static unsigned occupied(__m256i x) noexcept {
+    const __m256i zero_words = _mm256_cmpeq_epi64(x, _mm256_setzero_si256());
+    return ~static_cast<unsigned>(_mm256_movemask_pd(_mm256_castsi256_pd(zero_words))) & 0xfU;
+  }
+
   // Eight lanes of a byte's list are stored, of which only the bits of the byte count.
   static std::uint32_t* list_word(std::uint64_t bits, std::uint32_t first, std::uint32_t* out) noexcept {
     for (; bits != 0; bits >>= kByteBits, first += kByteBits) {

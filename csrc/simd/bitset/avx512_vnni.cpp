@@ -25,6 +25,8 @@ struct Simd {
 
   static std::size_t reduce(__m512i sums) noexcept { return static_cast<std::size_t>(_mm512_reduce_add_epi64(sums)); }
 
+  static unsigned occupied(__m512i x) noexcept { return _mm512_test_epi64_mask(x, x); }
+
   static std::uint32_t* list_word(std::uint64_t bits, std::uint32_t first, std::uint32_t* out) noexcept {
     return compress_list(bits, first, out);
   }

@@ -25,6 +25,10 @@ struct Simd {
   }
   static std::size_t reduce(uint64x2_t sums) noexcept { return vaddvq_u64(sums); }
 
+  static unsigned occupied(uint64x2_t x) noexcept {
+    return (vgetq_lane_u64(x, 0) != 0 ? 1U : 0U) | (vgetq_lane_u64(x, 1) != 0 ? 2U : 0U);
+  }
+
   // Eight lanes of a byte's list are stored, of which only the bits of the byte count.
   static std::uint32_t* list_word(std::uint64_t bits, std::uint32_t first, std::uint32_t* out) noexcept {
     for (; bits != 0; bits >>= kByteBits, first += kByteBits) {
