@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 _COPY_BYTES: Final = 1 << 22  # of vectors in memory at a time
 
 # A compaction costs some flushes and a checkpoint, about as much as a few commits: rows in the thousands have paid for
-# that, and fewer dead ones are in nobody's way.
+# that, and fewer dead ones are in nobody's way; nor are a few megabytes.
 _LEAST_DEAD_SLOTS: Final = 4096
+_LEAST_DEAD_BYTES: Final = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,19 @@ def is_worthwhile(table: TableState) -> bool:
     """Whether more slots are dead than living, and enough of them.
 
     Then a compaction copies fewer rows than it drops: however rows come and go, each pays for the copy of less than
-    one other, and a table takes at most twice the room of its rows.
+    one other, and a table takes at most twice the room of its rows, and of a few more.
     """
-    return table.dead_slots >= _LEAST_DEAD_SLOTS and table.dead_slots > table.live.count
+    enough = table.dead_slots >= _LEAST_DEAD_SLOTS or table.dead_slots * _row_bytes(table) >= _LEAST_DEAD_BYTES
+    return enough and table.dead_slots > table.live.count
+
+
+def _row_bytes(table: TableState) -> int:
+    return sum(vectors.source.identity.stride for vectors in table.vectors.values())
 
 
 def summary(table: TableState) -> Compaction:
     """What compacting a table does to it."""
-    row_bytes = sum(vectors.source.identity.stride for vectors in table.vectors.values())
+    row_bytes = _row_bytes(table)
     n = table.live.count
     return Compaction(n, table.dead_slots, table.next_slot * row_bytes, n * row_bytes)
 
