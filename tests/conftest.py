@@ -36,7 +36,8 @@ def pinned_machine() -> Iterator[None]:
     from vdb.index import machine, pace
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(machine, "measured", lambda timed, guess: guess)
+        patch.setattr(machine, "measured", lambda graph, timed, guess: guess)
+        patch.setattr(machine, "measured_codes", lambda codes, timed, guess: guess)
         patch.setattr(pace, "measured_pace", lambda timed, guess: guess)
         yield
 

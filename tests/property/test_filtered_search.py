@@ -159,7 +159,7 @@ class Predicates:
 @pytest.fixture(params=["fair", "scans are dear"])
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     if request.param == "scans are dear":  # so that "auto" walks tables as small as this one
-        monkeypatch.setattr(machine, "measured", lambda timed, guess: dear(guess))
+        monkeypatch.setattr(machine, "measured", lambda graph, timed, guess: dear(guess))
     with vdb.connect(":memory:") as db, duckdb.connect() as oracle:
         oracle.execute(f"CREATE TABLE t ({', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})")
         table = db.create_table("t", {**COLUMNS, "e": f"FLOAT[{DIM}]"})
@@ -183,7 +183,7 @@ def overlays() -> dict[str, Any]:
 
 
 def dear(guess: machine.Machine) -> machine.Machine:
-    return guess._replace(vectors=tuple(50 * t for t in guess.vectors), codes=tuple(50 * t for t in guess.codes))
+    return guess._replace(vectors=guess.vectors.scaled(50), codes=guess.codes.scaled(50))
 
 
 STRATEGIES = ("auto", "auto", "auto", "scan", "codes", "graph", "post", "acorn", "range", "label", "ivf")

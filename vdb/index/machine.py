@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
     from vdb.types import Slots, StoredMatrix
 
+    Scan: TypeAlias = "Callable[..., tuple[object, object, _core.SearchStats]]"
+
 # The shares of slots that scans are timed at: in order, tile by tile with gaps, and row by row.
 DENSITIES: Final = (1.0, 1 / 8, 1 / 128)
 _LOG_DENSITIES: Final = tuple(math.log(density) for density in DENSITIES)
 
 _REPEATS: Final = 3
 TURNS: Final = _REPEATS + 1  # the first one warms up the code
-_SCANNED: Final = 8192  # rows of a timed scan
+_SCANNED: Final = 8192  # rows of a timed scan by vectors
+_CODES_SCANNED: Final = 16_384  # and by codes, which are shorter: so many of them that a cache does not hold all
 _CALLED: Final = 64  # rows that show what a call by codes takes: fewer are read by vector, without preparing the query
 _QUERIES: Final = 8  # of each repetition
 _K: Final = 10
@@ -45,15 +48,36 @@ _SEED: Final = 1
 T = TypeVar("T")
 
 
+class ScanTimes(NamedTuple):
+    """Nanoseconds.
+
+    Attributes
+    ----------
+    call : float
+        Of a scan of next to nothing.
+    rows : tuple of float
+        Of an allowed row, at `DENSITIES`.
+    """
+
+    call: float
+    rows: tuple[float, ...]
+
+    def of(self, matching: int, slots: int) -> float:
+        """Of a scan of so many rows among so many slots."""
+        return self.call + matching * row_time(self.rows, matching / max(slots, 1))
+
+    def scaled(self, share: float) -> ScanTimes:
+        """The same where a row takes but a share of that."""
+        return self._replace(rows=tuple(share * row for row in self.rows))
+
+
 class Machine(NamedTuple):
     """Nanoseconds.
 
     Attributes
     ----------
-    call, code_call : float
-        Of a scan of next to nothing, by vectors and by codes.
-    vectors, codes : tuple of float
-        Of an allowed row of a scan by vectors and by codes, at `DENSITIES`.
+    vectors, codes : ScanTimes
+        Of scans by the vectors and by the codes of the graph.
     step, filtered_step : float
         Of a row that a walk looks at, hops and queues included, over all rows and under a filter.
     test : float
@@ -62,10 +86,8 @@ class Machine(NamedTuple):
         Of finding the seeds of a walk and how dense the matching rows are near the query.
     """
 
-    call: float
-    code_call: float
-    vectors: tuple[float, ...]
-    codes: tuple[float, ...]
+    vectors: ScanTimes
+    codes: ScanTimes
     step: float
     filtered_step: float
     test: float
@@ -76,13 +98,13 @@ def guessed(row_bytes: int, code_bytes: int | None) -> Machine:
     """What to expect where nothing was measured: a Zen 4 core (bench/micro/gather.py, bench/micro/kernels.py)."""
     read = row_bytes if code_bytes is None else code_bytes
     step = 20.0 + 0.1 * read
-    vectors = (5.0 + row_bytes / 20, 20.0 + row_bytes / 10, 30.0 + row_bytes / 8)
-    codes = (3.0 + read / 20, 8.0 + read / 16, 15.0 + read / 10)
-    return Machine(3_000.0, 6_000.0, vectors, vectors if code_bytes is None else codes, step, 1.2 * step, 1.0, 20_000.0)
+    vectors = ScanTimes(3_000.0, (5.0 + row_bytes / 20, 20.0 + row_bytes / 10, 30.0 + row_bytes / 8))
+    by_code = vectors.rows if code_bytes is None else (3.0 + read / 20, 8.0 + read / 16, 15.0 + read / 10)
+    return Machine(vectors, ScanTimes(6_000.0, by_code), step, 1.2 * step, 1.0, 20_000.0)
 
 
 def row_time(times: tuple[float, ...], density: float) -> float:
-    """Of `Machine.vectors` or `.codes` at any density, by powers between those measured."""
+    """Of `ScanTimes.rows` at any density, by powers between those measured."""
     if density >= 1.0:
         return times[0]
     if density <= DENSITIES[-1]:
@@ -93,11 +115,10 @@ def row_time(times: tuple[float, ...], density: float) -> float:
     return float(times[i - 1] * (times[i] / times[i - 1]) ** share)
 
 
-class Timed(NamedTuple):
-    """A graph to time beside its vectors: `slots` are the rows with a distance, `queries` some of them."""
+class TimedRows(NamedTuple):
+    """What is read to take times: `slots` are the rows with a distance, `queries` some of them."""
 
     view: _core.VectorView
-    graph: _core.Hnsw
     slots: Slots
     queries: StoredMatrix
 
@@ -109,17 +130,21 @@ class Machines:
         self._known: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
         self._measuring = threading.Lock()
 
-    def of(self, view: _core.VectorView, graph: _core.Hnsw, timed: Callable[[], Timed]) -> Machine:
+    def of(self, view: _core.VectorView, graph: _core.Hnsw, timed: Callable[[], TimedRows]) -> Machine:
         """The times of a graph; `timed` is asked where they are to be measured."""
         guess = guessed(view.row_bytes, graph.record_bytes or None)
-        return self.known(graph, guess, lambda: measured(timed(), guess))
+        return self.known(graph, guess, lambda: measured(graph, timed(), guess))
 
-    def known(self, index: _core.Hnsw | _core.Ivf, guess: T, measure: Callable[[], T]) -> T:
+    def of_codes(self, codes: _core.Codes, guess: ScanTimes, timed: Callable[[], TimedRows]) -> ScanTimes:
+        """The times of a scan by codes of their own, `guess` where nothing can be measured."""
+        return self.known(codes, guess, lambda: measured_codes(codes, timed(), guess))
+
+    def known(self, index: _core.Hnsw | _core.Ivf | _core.Codes, guess: T, measure: Callable[[], T]) -> T:
         """What `measure` found for an index once; the guess for one of few rows, or while another is measured."""
         covered, times = self._known.get(index, (0, None))
         if times is not None and index.covered <= _GROWTH * covered:
             return times  # type: ignore[no-any-return]
-        if index.size < LEAST_ROWS or not self._measuring.acquire(blocking=False):
+        if index.covered < LEAST_ROWS or not self._measuring.acquire(blocking=False):
             return guess
         try:
             found = measure()
@@ -134,10 +159,10 @@ class Machines:
 MACHINES: Final = Machines()
 
 
-def timed_rows(view: _core.VectorView, graph: _core.Hnsw, data: StoredMatrix, allowed: _core.RowSet) -> Timed:
+def timed_rows(view: _core.VectorView, data: StoredMatrix, allowed: _core.RowSet) -> TimedRows:
     """What to time: `data` are the values of `view`, `allowed` its rows that have a distance."""
     slots = allowed.to_slots()
-    return Timed(view, graph, slots, timed_queries(data, slots))
+    return TimedRows(view, slots, timed_queries(data, slots))
 
 
 def timed_queries(data: StoredMatrix, slots: Slots) -> StoredMatrix:
@@ -150,22 +175,30 @@ def queries_of(queries: StoredMatrix, turn: int) -> StoredMatrix:
     return queries[turn * _QUERIES : (turn + 1) * _QUERIES]
 
 
-def measured(timed: Timed, guess: Machine) -> Machine:
+def measured(graph: _core.Hnsw, timed: TimedRows, guess: Machine) -> Machine:
     """Time scans and walks; what is far from `guess` is pulled towards it."""
-    view, graph, query = timed.view, timed.graph, timed.queries[:1]
-    call = least_time(lambda _: _core.scan(view, query, 1, None, view.n - 1))
-    code_call = least_time(lambda _: graph.scan(view, query, 1, None, max(view.n - _CALLED, 0)))
-    vectors = tuple(_row_time(timed, _core.scan, density, call) for density in DENSITIES)
-    codes = tuple(_row_time(timed, graph.scan, density, code_call) for density in DENSITIES)
-    step, _, _ = _walk_time(timed, 1.0)
-    filtered_step, test = _filtered_times(timed)
-    found = (call, code_call, vectors, codes, step, filtered_step, test, guess.seeds)
-    return Machine(*(_trusted(one, expected) for one, expected in zip(found, guess, strict=True)))  # type: ignore[arg-type]
+    vectors = _scan_times(timed, _core.scan, by_code=False)
+    codes = _scan_times(timed, graph.scan, by_code=True)
+    step, _, _ = _walk_time(graph, timed, 1.0)
+    filtered_step, test = _filtered_times(graph, timed)
+    return Machine(
+        _trusted_scan(vectors, guess.vectors),
+        _trusted_scan(codes, guess.codes),
+        trusted(step, guess.step),
+        trusted(filtered_step, guess.filtered_step),
+        trusted(test, guess.test),
+        guess.seeds,
+    )
 
 
-def _filtered_times(timed: Timed) -> tuple[float, float]:
+def measured_codes(codes: _core.Codes, timed: TimedRows, guess: ScanTimes) -> ScanTimes:
+    """Time scans by codes of their own, likewise."""
+    return _trusted_scan(_scan_times(timed, codes.scan, by_code=True), guess)
+
+
+def _filtered_times(graph: _core.Hnsw, timed: TimedRows) -> tuple[float, float]:
     """Of a step and of a test: what two walks took, each its own mixture of both."""
-    (dense, steps, tests), (sparse, more_steps, more_tests) = (_walk_time(timed, share) for share in _WALKED)
+    (dense, steps, tests), (sparse, more_steps, more_tests) = (_walk_time(graph, timed, share) for share in _WALKED)
     times = dense * steps, sparse * more_steps
     scale = steps * more_tests - more_steps * tests
     if scale <= 0.0:
@@ -174,11 +207,16 @@ def _filtered_times(timed: Timed) -> tuple[float, float]:
     return step, (times[1] - step * more_steps) / more_tests
 
 
-def _row_time(
-    timed: Timed, scan: Callable[..., tuple[object, object, _core.SearchStats]], density: float, call: float
-) -> float:
+def _scan_times(timed: TimedRows, scan: Scan, *, by_code: bool) -> ScanTimes:
+    called, scanned = (_CALLED, _CODES_SCANNED) if by_code else (1, _SCANNED)
     view, query = timed.view, timed.queries[:1]
-    span = round(_SCANNED / density)
+    call = least_time(lambda _: scan(view, query, 1, None, max(view.n - called, 0)))
+    return ScanTimes(call, tuple(_row_time(timed, scan, density, scanned, call) for density in DENSITIES))
+
+
+def _row_time(timed: TimedRows, scan: Scan, density: float, scanned: int, call: float) -> float:
+    view, query = timed.view, timed.queries[:1]
+    span = round(scanned / density)
     turns = [_window(view.n, turn, span) for turn in range(TURNS)]
     if density < 1.0 or len(timed.slots) < view.n:
         turns = [rows & _some(timed, density, turn) for turn, rows in enumerate(turns)]
@@ -192,7 +230,7 @@ def _window(n: int, turn: int, span: int) -> _core.RowSet:
     return _core.RowSet.from_range(begin, min(begin + span, n), n)
 
 
-def _walk_time(timed: Timed, share: float) -> tuple[float, float, float]:
+def _walk_time(graph: _core.Hnsw, timed: TimedRows, share: float) -> tuple[float, float, float]:
     """Nanoseconds for each row looked at, and how many of those and of tests of the filter there were."""
     rows = None if share >= 1.0 and len(timed.slots) == timed.view.n else _some(timed, share)
     arm = "plain" if share >= 1.0 else ADAPTIVE
@@ -200,7 +238,7 @@ def _walk_time(timed: Timed, share: float) -> tuple[float, float, float]:
 
     def walk(turn: int) -> None:
         queries = queries_of(timed.queries, turn)
-        _, _, stats = timed.graph.search(timed.view, queries, _K, _EF, rows, arm=arm)
+        _, _, stats = graph.search(timed.view, queries, _K, _EF, rows, arm=arm)
         looked[turn], tests[turn] = max(float(stats.estimates + stats.distances), 1.0), float(stats.tests)
 
     times = times_of(walk)
@@ -208,7 +246,7 @@ def _walk_time(timed: Timed, share: float) -> tuple[float, float, float]:
     return times[turn] / looked[turn], looked[turn], tests[turn]
 
 
-def _some(timed: Timed, share: float, turn: int = 0) -> _core.RowSet:
+def _some(timed: TimedRows, share: float, turn: int = 0) -> _core.RowSet:
     """About so many of the rows, others in each repetition."""
     slots = timed.slots
     if share < 1.0:
@@ -236,9 +274,6 @@ def trusted(found: float, guess: float) -> float:
     return min(max(found, guess / _TRUSTED), guess * _TRUSTED)
 
 
-def _trusted(found: float | tuple[float, ...], guess: float | tuple[float, ...]) -> float | tuple[float, ...]:
-    if isinstance(found, tuple):
-        assert isinstance(guess, tuple)
-        return tuple(trusted(one, other) for one, other in zip(found, guess, strict=True))
-    assert not isinstance(guess, tuple)
-    return trusted(found, guess)
+def _trusted_scan(found: ScanTimes, guess: ScanTimes) -> ScanTimes:
+    rows = (trusted(one, other) for one, other in zip(found.rows, guess.rows, strict=True))
+    return ScanTimes(trusted(found.call, guess.call), tuple(rows))

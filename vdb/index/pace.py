@@ -58,7 +58,7 @@ def guessed_pace(view: _core.VectorView, ivf: _core.Ivf) -> Pace:
     machine = guessed(view.row_bytes, None)
     by_table = ivf.nbits > _REGISTERS
     code = 1.0 + ivf.record_bytes / (2 if by_table else 30)
-    return Pace(machine.call + ivf.nlist * view.dim / 40, code, machine.vectors[-1], _TEST)
+    return Pace(machine.vectors.call + ivf.nlist * view.dim / 40, code, machine.vectors.rows[-1], _TEST)
 
 
 def pace_of(view: _core.VectorView, ivf: _core.Ivf, queries: Callable[[], StoredMatrix]) -> Pace:

@@ -24,7 +24,7 @@ from vdb.query.planner import Planner
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vdb.index.machine import Machine, Timed
+    from vdb.index.machine import Machine, TimedRows
     from vdb.index.manager import IndexManager
     from vdb.query.methods.method import Method
     from vdb.query.plan import Question
@@ -64,7 +64,7 @@ def bind(target: Target, question: Question, indexes: IndexManager, filtered: bo
     graphs = [_served(target, record, indexes, needed) for record in alike if record.kind in GRAPHS]
     lasting = not any(indexes.lacks_room(target.state, r) for r in records)
     machine = graphs[0].machine if graphs else guessed(target.view.row_bytes, None)
-    methods.append(Scan(machine))
+    methods.append(Scan(machine.vectors))
     for record in records:
         unusable = reasons[record.name]
         if record.kind == "flat":
@@ -113,28 +113,32 @@ def _served(target: Target, record: IndexRecord, indexes: IndexManager, needed: 
         lasting = current or not needed
         graph = target.indexes.graph(record.name)
         if graph.covered <= view.n:
-
-            def timed() -> Timed:
-                data = target.state.vectors[record.column].data
-                return timed_rows(view, graph, data, measurable(target.state, record.column, target.metric))
-
-            machine = MACHINES.of(view, graph, timed)
+            machine = MACHINES.of(view, graph, lambda: _timed(target))
     known = Graph(int(params["M"]), indexes.nodes(target.state, record), curve)
     return _Served(record, known, machine, read is not None, lasting)
+
+
+def _timed(target: Target) -> TimedRows:
+    column = target.column.name
+    data = target.state.vectors[column].data
+    return timed_rows(target.view, data, measurable(target.state, column, target.metric))
 
 
 def _flat(target: Target, record: IndexRecord, machine: Machine, unusable: str) -> tuple[Scan, bool]:
     """The scan by the codes of a Flat, and whether those are of every row: others are extended, or trained again."""
     if unusable:  # codes that cannot serve are not loaded
-        return Scan(machine, record.name, 1.0, unusable), True
+        return Scan(machine.vectors, record.name, unusable), True
     codes = target.indexes.codes(record.name)
-    lasting = codes.covered >= target.view.n  # read before the size, which another thread may change by extending
+    covered = codes.covered  # read before the size, which another thread may change by extending
     size, row_bytes = codes.record_bytes, target.view.row_bytes
     if size == 0:
         unusable = "its codes are not trained yet"
     elif size >= row_bytes:
         unusable = f"a code of {size} bytes is no shorter than a vector of {row_bytes}"
-    return Scan(machine, record.name, size / row_bytes, unusable), lasting
+    times = machine.vectors.scaled(size / row_bytes)._replace(call=machine.codes.call)
+    if not unusable and covered <= target.view.n and target.rows >= LEAST_ROWS:
+        times = MACHINES.of_codes(codes, times, lambda: _timed(target))
+    return Scan(times, record.name, unusable), covered >= target.view.n
 
 
 def _of_graph(

@@ -39,7 +39,7 @@ def answer(slots: list[list[int]], found: list[list[float]]) -> Answer:
 
 
 def plan(ef: int = 40) -> Plan:
-    scan = Scan(guessed(32, None))
+    scan = Scan(guessed(32, None).vectors)
     return Plan(scan, Effort(ef), scan, Situation(Question(3), 9, 9, 9), Methods.of([scan]))
 
 

@@ -31,7 +31,7 @@ def explained(strategy: str = "auto", matching: int = ROWS, queries: int = 1, mi
     seen = Situation(question, ROWS, matching, ROWS, more.pop("density", None))  # type: ignore[arg-type]
     walk = GraphWalk("h", Graph(16, ROWS, CURVE), MACHINE, question)
     of_other_metric = GraphWalk("c", Graph(16, ROWS, CURVE), MACHINE, question, "metric is cosine")
-    methods = Methods.of((Scan(MACHINE), walk, of_other_metric))
+    methods = Methods.of((Scan(MACHINE.vectors), walk, of_other_metric))
     slots = np.zeros((queries, min(10, matching)), np.uint32)
     slots[:, slots.shape[1] - missing :] = ABSENT_SLOT
     predicate = more.pop("predicate", None)

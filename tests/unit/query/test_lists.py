@@ -46,7 +46,7 @@ PACE = Pace(5_000.0, 3.0, 150.0, 0.7)
 
 def planned(matching: int = ROWS, curve: RecallCurve | None = CURVE, **asked: object) -> Plan:
     question = Question(**{"k": 10, **asked})  # type: ignore[arg-type]
-    methods = (Scan(guessed(1536, None)), ListProbe("l", Lists(NLIST, curve, PACE), question))
+    methods = (Scan(guessed(1536, None).vectors), ListProbe("l", Lists(NLIST, curve, PACE), question))
     seen, known = Situation(question, ROWS, matching, ROWS), Methods.of(methods)
     return make_plan(seen, known, quoted(seen, known))
 

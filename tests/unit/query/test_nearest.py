@@ -41,9 +41,9 @@ def search_of(
         arms = {"graph": "plain", "post": "post"}
         effort = effort or Effort(40, 40, arm=arms[strategy])
     else:
-        method = Scan(MACHINE) if strategy == "scan" else CodeScan(MACHINE, "h")
+        method = Scan(MACHINE.vectors) if strategy == "scan" else CodeScan(MACHINE, "h")
     seen = Situation(question, n, n if rows is None else rows.count, n)
-    plan = Plan(method, effort or Effort(), Scan(MACHINE), seen, Methods.of([method]))
+    plan = Plan(method, effort or Effort(), Scan(MACHINE.vectors), seen, Methods.of([method]))
     query = np.zeros((1, data.shape[1]), np.float32)
     return Search(_core.VectorView(data, "l2"), query, rows, plan, Indexes(graph), 1, Actuals())
 

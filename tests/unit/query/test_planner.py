@@ -50,7 +50,7 @@ def bound(question: Question, graph: Graph = GRAPH, unusable: str = "") -> Metho
     recall = None if graph.curve is None else graph.curve.code_scan
     walk = PostWalk if question.strategy == "post" else GraphWalk
     codes = CodeScan(MACHINE, "h", unusable or why_no_codes(recall, question))
-    return Methods.of((Scan(MACHINE), codes, walk("h", graph, MACHINE, question, unusable)))
+    return Methods.of((Scan(MACHINE.vectors), codes, walk("h", graph, MACHINE, question, unusable)))
 
 
 def planned(matching: int = MILLION, density: float | None = None, graph: Graph = GRAPH, **asked: object) -> Plan:
@@ -116,7 +116,7 @@ def test_default_effort_rises_where_the_curve_falls_short_of_the_default_recall(
 def test_without_an_index_the_scan_says_so() -> None:
     question = Question(10)
     seen = Situation(question, MILLION, MILLION, MILLION)
-    assert "no graph" in make_plan(seen, Methods.of([Scan(MACHINE)])).reason
+    assert "no graph" in make_plan(seen, Methods.of([Scan(MACHINE.vectors)])).reason
     plan = make_plan(seen, bound(question, unusable="metric is ip"))
     assert plan.method.strategy == "scan"
     assert "no usable graph" in plan.reason
@@ -128,7 +128,7 @@ def test_forced_strategy_without_an_index_raises_whatever_matches(strategy: str,
     question = Question(10, strategy=strategy)
     seen = Situation(question, MILLION, matching, MILLION)
     with pytest.raises(InvalidArgument, match=f"'{strategy}' cannot run: .*\n  Fix: .*strategy='auto'"):
-        make_plan(seen, Methods.of([Scan(MACHINE)]))
+        make_plan(seen, Methods.of([Scan(MACHINE.vectors)]))
     unusable = bound(question, unusable="metric is ip")
     with pytest.raises(InvalidArgument, match=f"'{strategy}' cannot run"):
         make_plan(seen, unusable)
@@ -148,7 +148,7 @@ def test_acorn_is_its_own_walk_on_its_own_graph_and_acorn_1_on_another() -> None
     question = Question(10, strategy="acorn")
     seen = Situation(question, MILLION, MILLION // 8, MILLION, None)
     for walk, arm in ((AcornWalk, "acorn"), (TwoHopWalk, "two_hop")):
-        plan = make_plan(seen, Methods.of([Scan(MACHINE), walk("a", GRAPH, MACHINE, question)]))
+        plan = make_plan(seen, Methods.of([Scan(MACHINE.vectors), walk("a", GRAPH, MACHINE, question)]))
         assert (plan.method.strategy, plan.effort.arm) == ("acorn", arm)
 
 
@@ -215,7 +215,7 @@ def with_terms(matching: int, **terms: object) -> Plan:
 
 def test_walk_past_the_filter_is_as_wide_as_it_takes_to_meet_enough_rows_that_pass() -> None:
     question = Question(10)
-    methods = Methods.of([Scan(MACHINE), PostWalk("h", GRAPH, MACHINE, question)])
+    methods = Methods.of([Scan(MACHINE.vectors), PostWalk("h", GRAPH, MACHINE, question)])
     for density, wide in ((1 / 2, 128), (1 / 16, 1024)):
         seen = Situation(question, MILLION, MILLION // 16, MILLION, density)
         plan = make_plan(seen, methods)
@@ -255,7 +255,7 @@ def test_overlay_with_a_curve_is_walked_as_hard_as_that_says() -> None:
 
     def planned_among(matching: int) -> Plan:
         seen = Situation(question, MILLION, matching, MILLION, ranges=(term("day", matching, low=1, high=2),))  # type: ignore[arg-type]
-        return make_plan(seen, Methods.of([Scan(MACHINE), walk]))
+        return make_plan(seen, Methods.of([Scan(MACHINE.vectors), walk]))
 
     found = [planned_among(round(share * MILLION)) for share in (1 / 2, 1 / 4, 1 / 8, 1 / 24, 1 / 100)]
     assert [plan.method.strategy for plan in found] == ["scan", "scan", "range", "range", "scan"]

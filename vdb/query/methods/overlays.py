@@ -99,7 +99,7 @@ class OverlayWalk(Walk, Generic[T]):
         if work is None:
             return IMPOSSIBLE
         steps: float = walks * work.steps * max(rows / max(seen.matching, 1), 1.0) ** WALK_POWER
-        return self._machine.call + self._machine.filtered_step * min(steps, rows)
+        return self._machine.vectors.call + self._machine.filtered_step * min(steps, rows)
 
     def effort(self, seen: Situation) -> Effort:
         """That at which walks among so many rows were measured to find enough, or of the graph over all rows."""

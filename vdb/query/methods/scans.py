@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vdb import _core
-from vdb.index.machine import row_time
 from vdb.query.answer import NO_QUERIES, Answer, Found, Queries
 from vdb.query.methods.method import DEFAULT_RECALL, IMPOSSIBLE, Method
 from vdb.query.plan import Effort
@@ -13,7 +12,7 @@ from vdb.query.plan import Effort
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vdb.index.machine import Machine
+    from vdb.index.machine import Machine, ScanTimes
     from vdb.query.nearest import Search
     from vdb.query.plan import Question, Situation
 
@@ -22,28 +21,19 @@ _RERANKED: Final = 3  # vectors read for each further row of an answer
 
 
 class Scan(Method):
-    """Every allowed row by its vector, or by the codes of a Flat that decide which vectors are read: exact.
-
-    Parameters
-    ----------
-    share : float
-        The bytes of a code beside a vector's; 1.0 for no codes.
-    """
+    """Every allowed row by its vector, or by the codes of a Flat that decide which vectors are read: exact."""
 
     strategy = "scan"
     is_scan = True
     exact = True
 
-    def __init__(self, machine: Machine, index: str = "", share: float = 1.0, unusable: str = "") -> None:
+    def __init__(self, times: ScanTimes, index: str = "", unusable: str = "") -> None:
         super().__init__(index, unusable)
-        self._machine = machine
-        self._share = share
-        self._call = machine.code_call if index else machine.call
+        self._times = times
 
     def cost(self, seen: Situation) -> float:
         """What it reads, at the pace its rows lie at."""
-        per_row = row_time(self._machine.vectors, seen.matching / max(seen.slots, 1))
-        return self._call + seen.matching * per_row * self._share
+        return self._times.of(seen.matching, seen.slots)
 
     def effort(self, seen: Situation) -> Effort:  # noqa: ARG002
         """Nothing to choose."""
@@ -69,8 +59,8 @@ class CodeScan(Method):
         machine, k = self._machine, seen.returned
         if 2 * k > seen.matching:  # nearly all of them are measured in the end
             return IMPOSSIBLE
-        found = machine.code_call + seen.matching * row_time(machine.codes, seen.matching / max(seen.slots, 1))
-        return found + max(k - _MEASURED_K, 0) * _RERANKED * machine.vectors[-1]
+        more = max(k - _MEASURED_K, 0) * _RERANKED * machine.vectors.rows[-1]
+        return machine.codes.of(seen.matching, seen.slots) + more
 
     def effort(self, seen: Situation) -> Effort:  # noqa: ARG002
         """Nothing to choose."""

@@ -77,7 +77,7 @@ class GraphWalk(Walk):
         if _passes(seen):
             ef = self._plain_ef(seen)
             wide = widened(ef, self._graph.nodes, seen.matching)
-            return self._machine.call + self._machine.step * walk_steps(self._graph, wide)
+            return self._machine.vectors.call + self._machine.step * walk_steps(self._graph, wide)
         work = self._filtered.at(_density(seen), seen.selectivity)
         return IMPOSSIBLE if work is None else max(self._filtered_cost(work), self.least)
 
@@ -130,7 +130,7 @@ class GraphWalk(Walk):
 
     def _filtered_cost(self, work: Work) -> float:
         machine = self._machine
-        return machine.call + machine.seeds + work.steps * machine.filtered_step + work.tests * machine.test
+        return machine.vectors.call + machine.seeds + work.steps * machine.filtered_step + work.tests * machine.test
 
 
 class AcornWalk(GraphWalk):
@@ -163,13 +163,14 @@ class PostWalk(GraphWalk):
         wide = self._to_meet(seen)
         if wide > self._graph.nodes:
             return IMPOSSIBLE
-        found = self._machine.call + self._machine.seeds + self._machine.step * walk_steps(self._graph, wide)
+        found = self._machine.vectors.call + self._machine.seeds + self._machine.step * walk_steps(self._graph, wide)
         return max(found, self.least)
 
     def _least(self, question: Question) -> float:
         """An unfiltered walk."""
         machine = self._machine
-        return machine.call + machine.seeds + machine.step * walk_steps(self._graph, self._plain_ef.of(question.k))
+        steps = walk_steps(self._graph, self._plain_ef.of(question.k))
+        return machine.vectors.call + machine.seeds + machine.step * steps
 
     def effort(self, seen: Situation) -> Effort:
         """As wide as should do; the core widens it as it must."""
