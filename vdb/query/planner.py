@@ -30,6 +30,7 @@ _LEADING_BITS: Final = 5  # that decide, of a count
 _DENSITY_BITS: Final = 20
 _DENSITY_UNIT: Final = 1 << _DENSITY_BITS
 _DECISIONS: Final = 4096  # kept
+_OVERLAYS: Final = ("range", "label", "partial")  # strategies that go by a kind of terms
 
 _REMEDIES: Final = {
     "graph": "create_index(column, HNSW(metric=...)) for this metric",
@@ -63,17 +64,23 @@ class Planner:
     """Decides for one question how to search, and keeps what it decided.
 
     Numbers of rows that round up to the same five bits are decided alike, as for the most of them: the price of a plan
-    moves by some 6 % at most. So a decision depends on nothing that was asked before.
+    moves by some 6 % at most. So a decision depends on nothing that was asked before, nor on terms of the predicate
+    that no method goes by.
     """
 
     def __init__(self, methods: Methods) -> None:
         """`methods` hold at least one exact scan."""
         self.methods = methods
         self._decided: dict[tuple[object, ...], Decision] = {}
+        strategies = {method.strategy for method in methods.every}
+        self._by_ranges, self._by_labels, self._by_parts = (one in strategies for one in _OVERLAYS)
 
     def decide(self, seen: Situation) -> Decision:
         """InvalidArgument where a forced strategy cannot run."""
-        rows, density, ranges, labels, parts = seen.matching, seen.density, seen.ranges, seen.labels, seen.parts
+        rows, density = seen.matching, seen.density
+        ranges = seen.ranges if self._by_ranges else ()
+        labels = seen.labels if self._by_labels else ()
+        parts = seen.parts if self._by_parts else ()
         if 2 * seen.k <= rows < seen.rows:  # else k or every row is a limit of its own
             rows = min(_rounded(rows), seen.rows - 1)
         if density is not None:

@@ -21,7 +21,8 @@ from vdb.query.methods.overlays import LabelWalk, Overlay, RangeWalk
 from vdb.query.methods.scans import CodeScan, Scan, why_no_codes
 from vdb.query.methods.walks import AcornWalk, GraphWalk, PostWalk, TwoHopWalk
 from vdb.query.plan import Plan, Question, Situation
-from vdb.query.planner import Planner, quoted, wants_density
+from vdb.query.planner import Planner, Quote, quoted, wants_density
+from vdb.query.resolve import RangeTerm
 
 MILLION = 1_000_000
 MACHINE = guessed(1536, 112)  # pinned: a test that measures decides nothing
@@ -340,3 +341,17 @@ def test_decisions_are_plans_of_counts_cut_short_and_do_not_depend_on_what_came_
     if seen.question.strategy == "auto":
         chosen = next(c for c in plan.considered if c.method is plan.method)
         assert chosen.cost <= 1.2 * min(costs)
+
+
+def test_terms_that_no_method_goes_by_are_no_reason_to_price_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Situation(Question(10), MILLION, 5000, MILLION)
+    deciding = Planner(bound(seen.question, Graph(16, seen.slots, CURVE)))
+    plan, _ = deciding.decide(seen)
+
+    def refuse(seen: Situation, methods: Methods) -> Quote:
+        raise AssertionError("priced anew")
+
+    monkeypatch.setattr(planner, "quoted", refuse)
+    ranged = seen._replace(ranges=(RangeTerm("year", 1, 2, 5000),))
+    found, _ = deciding.decide(ranged)
+    assert (found.method, found.effort, found.situation) == (plan.method, plan.effort, ranged)
