@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from vdb import _core
 from vdb.dtypes import shown
-from vdb.errors import InvalidState
+from vdb.errors import InvalidState, VdbError
 from vdb.index.acorn import ACORN
 from vdb.index.ivf_spec import IVFPQ, IVFS, IVFRaBitQ, check_rows
 from vdb.index.label_spec import Label
@@ -25,7 +25,7 @@ from vdb.types import METRICS, VectorColumn
 if TYPE_CHECKING:
     from vdb.index.spec import Spec
     from vdb.storage.state import IndexRecord, TableState
-    from vdb.types import FloatMatrix, Slots
+    from vdb.types import FloatMatrix, Slots, TableSchema
 
 Built: TypeAlias = _core.Hnsw | _core.Codes | _core.RangeGraph | _core.LabelGraph | _core.Ivf
 _Kind: TypeAlias = type[HNSW | ACORN | Flat | Range | Label | IVFPQ | IVFRaBitQ]
@@ -36,6 +36,9 @@ GRAPHS: Final = ("hnsw", "acorn")  # kinds of a graph over all rows, which any s
 TUNED: Final = (*GRAPHS, *IVFS)  # kinds that are repaired and renumbered
 OVER_ATTRIBUTES: Final = ("range", "label", PARTIAL)  # kinds that go by an attribute, or a condition, too
 MEASURED: Final = (*TUNED, *OVER_ATTRIBUTES)
+
+# Options that came after the first indexes of a kind were listed: params may lack them.
+_LATER: Final = {HNSW.kind: {"codes", "bits"}, ACORN.kind: {"codes", "bits"}, IVFPQ.kind: {"refine"}}
 
 _SAMPLE_ROWS: Final = 8192  # that show whether a projection is narrower than a byte a dimension
 _SAMPLE_VALUES: Final = 2**25  # at most, which is 128 MiB of float32: above 4,096 dimensions fewer rows have to do
@@ -83,6 +86,26 @@ def _sample(spec: HNSW | ACORN | Flat, state: TableState, column: str) -> FloatM
     if metric == "cosine":
         sample *= vectors.inverse_norms()[slots, None]
     return sample
+
+
+def fault_of(record: IndexRecord, schema: TableSchema) -> str:
+    """Why there can be no such index; empty where there can, or where only a newer vdb knows its kind."""
+    kind, column = _KINDS.get(record.kind), schema.by_name[record.column]
+    if kind is None:
+        return ""
+    if not isinstance(column, VectorColumn):
+        return f"{record.column} is no vector column"
+    names = {field.name for field in fields(kind)} - _LATER.get(record.kind, set())
+    if missing := sorted(names - record.params.keys()):
+        return f"it has no {', '.join(missing)}"
+    attribute = record.params.get("attribute")
+    if attribute is not None and attribute not in schema.by_name:
+        return f"there is no column {attribute!r}"
+    try:
+        make(record, column.dim)
+    except (VdbError, TypeError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 def make(record: IndexRecord, dim: int) -> Built:

@@ -14,7 +14,7 @@ import numpy as np
 
 from vdb import _core
 from vdb.errors import InvalidState, MetricError, NotFound, VdbError
-from vdb.index.build import MEASURED, can_move, make, renumbered, settled
+from vdb.index.build import MEASURED, can_move, fault_of, make, renumbered, settled
 from vdb.index.cells import current_cells, follow_cells, moved_cells
 from vdb.index.filtered import FILTERED_ARMS
 from vdb.index.info import IndexInfo, describe
@@ -50,6 +50,7 @@ class IndexManager:
     """Every index of an open database. Thread-safe."""
 
     def __init__(self, store: Store, attributes: Attributes, threads: int = 0) -> None:
+        store.leave_out(fault_of)
         self._store = store
         self._snapshots = Snapshots(store)
         self._threads = threads

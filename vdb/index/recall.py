@@ -125,7 +125,7 @@ class RecallCurve:
             if stored["format"] != _FORMAT or tuple(stored["ks"]) != KS:
                 return None
             return _checked(stored)
-        except (ValueError, TypeError, KeyError, OverflowError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
 
 

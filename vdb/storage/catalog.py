@@ -1,29 +1,27 @@
 """The tables of DuckDB's schema `vdb`: what vdb knows about its tables, files, indexes and commits.
 
 They have no key, index or constraint: DuckDB's log replay has had faults with those. Every write here happens in the
-transaction it describes; `recovery` reads all of it once, at open.
+transaction it describes; `stored` reads all of it once, at open.
 """
 
 from __future__ import annotations
 
 import json
 import time
-import uuid
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import duckdb
 import numpy as np
 
-from vdb.storage.rows import quoted
-from vdb.storage.state import IndexRecord, TableState
-from vdb.storage.vector_header import Identity
-from vdb.storage.vectors import Extent, Segment
-from vdb.types import DTYPES, Column, TableSchema, VectorColumn
+from vdb.types import Column, VectorColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import uuid
+
+    import duckdb
+
+    from vdb.storage.state import IndexRecord, TableState
+    from vdb.storage.vector_header import Identity
+    from vdb.storage.vectors import Segment
 
 _SCHEMA: Final = """
 CREATE SCHEMA vdb;
@@ -51,30 +49,6 @@ _VIEWS: Final = "CREATE TABLE IF NOT EXISTS vdb.views (name VARCHAR, query VARCH
 _RECALL_CURVES: Final = """
 CREATE TABLE IF NOT EXISTS vdb.recall_curves (table_id BIGINT, name VARCHAR, params VARCHAR, curve VARCHAR)
 """
-
-
-@dataclass(frozen=True)
-class StoredTable:
-    """A table as the catalog has it."""
-
-    id: int
-    schema: TableSchema
-    column_ids: tuple[int, ...]  # of the columns of the schema; a number is not given out twice
-    generation: int
-    next_slot: int
-    next_row_id: int
-    live_rows: int
-    indexes: Mapping[str, IndexRecord]
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A vector file as the catalog has it."""
-
-    column: str
-    identity: Identity
-    extent: Extent
-    bytes: int
 
 
 def create(cursor: duckdb.DuckDBPyConnection) -> None:
@@ -189,55 +163,6 @@ def remove_view(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
     cursor.execute("DELETE FROM vdb.views WHERE name = ?", [name])
 
 
-def load_views(cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """The query of every view by its name."""
-    return dict(_rows_if_there(cursor, "SELECT name, query FROM vdb.views ORDER BY name"))
-
-
-def load_tables(cursor: duckdb.DuckDBPyConnection) -> list[StoredTable]:
-    """Every table, by id; outside a transaction, which would end where an optional table is missing."""
-    rows = cursor.execute(
-        "SELECT id, name, key, generation, next_slot, next_row_id, live_rows FROM vdb.tables ORDER BY id"
-    ).fetchall()
-    tables = []
-    for table_id, name, key, generation, next_slot, next_row_id, live_rows in rows:
-        columns = _load_columns(cursor, table_id, _load_defaults(cursor, name))
-        schema = TableSchema(name, tuple(columns.values()), key)
-        indexes = _load_indexes(cursor, table_id, name)
-        stored = StoredTable(table_id, schema, tuple(columns), generation, next_slot, next_row_id, live_rows, indexes)
-        tables.append(stored)
-    return tables
-
-
-def load_files(cursor: duckdb.DuckDBPyConnection, database: uuid.UUID, table: StoredTable) -> list[StoredFile]:
-    """Every vector file of a table."""
-    rows = cursor.execute(
-        "SELECT file, column_id, generation, slots, bytes, open_crc FROM vdb.segments WHERE table_id = ?", [table.id]
-    ).fetchall()
-    files = []
-    columns = dict(zip(table.column_ids, table.schema.columns, strict=True))
-    for file, column_id, generation, slots, length, open_crc in rows:
-        column = columns[column_id]
-        if not isinstance(column, VectorColumn):
-            raise ValueError(f"file {file} belongs to {column.name}, which is not a vector column")
-        identity = Identity(database, uuid.UUID(file), table.id, column_id, column.dim, generation, column.dtype)
-        files.append(StoredFile(column.name, identity, Extent(slots, open_crc), length))
-    return files
-
-
-def load_block_crcs(cursor: duckdb.DuckDBPyConnection, file: uuid.UUID) -> list[int]:
-    """The CRC-32C of every sealed block of a file, first to last; ValueError where one is not recorded."""
-    rows = cursor.execute(
-        "SELECT first_block, crcs FROM vdb.blocks WHERE file = ? ORDER BY first_block", [file.hex]
-    ).fetchall()
-    crcs: list[int] = []
-    for first_block, recorded in rows:
-        if first_block != len(crcs):
-            raise ValueError(f"checksums of block {len(crcs)} are missing")
-        crcs.extend(np.frombuffer(recorded, "<u4").tolist())
-    return crcs
-
-
 def next_column_id(cursor: duckdb.DuckDBPyConnection, table: TableState) -> int:
     """A number above those of the table's columns."""
     return 1 + _one(cursor, "SELECT max(id) FROM vdb.columns WHERE table_id = ?", [table.id])
@@ -314,60 +239,6 @@ def _remove_files(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
     for state in table.vectors.values():
         cursor.execute("DELETE FROM vdb.blocks WHERE file = ?", [state.source.identity.file.hex])
     cursor.execute("DELETE FROM vdb.segments WHERE table_id = ?", [table.id])
-
-
-def _load_defaults(cursor: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    """The defaults that DuckDB has for a table, by column; none where it has no such table.
-
-    duckdb_columns() has them too, once it has parsed and bound every view of the system: 20 ms of each open.
-    """
-    query = "SELECT name, dflt_value FROM pragma_table_info(?) WHERE dflt_value IS NOT NULL"
-    return dict(_rows_if_there(cursor, query, [f"main.{quoted(table)}"]))
-
-
-def _load_columns(
-    cursor: duckdb.DuckDBPyConnection, table_id: int, defaults: Mapping[str, str]
-) -> dict[int, Column | VectorColumn]:
-    """The columns of a table by number, in order."""
-    rows = cursor.execute(
-        "SELECT id, name, type, nullable, dtype, dim, metric FROM vdb.columns WHERE table_id = ? ORDER BY id",
-        [table_id],
-    ).fetchall()
-    columns: dict[int, Column | VectorColumn] = {}
-    for number, name, type_, nullable, dtype, dim, metric in rows:
-        if dim is not None and dtype not in DTYPES:
-            raise ValueError(f"column {name} has values of {dtype}, known are {', '.join(DTYPES)}")
-        columns[number] = (
-            Column(name, type_, nullable, defaults.get(name))
-            if dim is None
-            else VectorColumn(name, dim, metric, nullable, dtype)
-        )
-    return columns
-
-
-def _load_indexes(cursor: duckdb.DuckDBPyConnection, table_id: int, table: str) -> dict[str, IndexRecord]:
-    rows = cursor.execute(
-        "SELECT name, column_name, kind, params, file, covers_slots, covers_seq FROM vdb.indexes WHERE table_id = ?",
-        [table_id],
-    ).fetchall()
-    curves = _load_recall_curves(cursor, table_id)
-    return {
-        name: IndexRecord(name, table, column, kind, json.loads(params), file, slots, seq, curves.get((name, params)))
-        for name, column, kind, params, file, slots, seq in rows
-    }
-
-
-def _load_recall_curves(cursor: duckdb.DuckDBPyConnection, table_id: int) -> dict[tuple[str, str], str]:
-    """Every curve by the name and the params of its index."""
-    query = "SELECT name, params, curve FROM vdb.recall_curves WHERE table_id = ?"
-    return {(name, params): curve for name, params, curve in _rows_if_there(cursor, query, [table_id])}
-
-
-def _rows_if_there(cursor: duckdb.DuckDBPyConnection, query: str, parameters: list[object] | None = None) -> list[Any]:
-    """The rows of a query, none where what it reads is not there; a transaction would end by that."""
-    with suppress(duckdb.CatalogException):
-        return cursor.execute(query, parameters).fetchall()
-    return []
 
 
 def _has_table(cursor: duckdb.DuckDBPyConnection, name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from vdb import _core
 from vdb.errors import Corrupted, FormatVersionError
-from vdb.storage.sealed import Fields, seal
+from vdb.storage.sealed import seal, unseal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ class Format:
     def decode(cls, data: bytes, path: Path) -> Format:
         """Corrupted where the CRC or a field is wrong, FormatVersionError where the major version is newer."""
         try:
-            fields = Fields(data)
+            fields = unseal(data)
             found = cls(fields.uuid("database"), fields.text("duckdb"), fields.number("major"), fields.number("minor"))
         except ValueError as error:
             raise Corrupted(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 from vdb import _core
 from vdb.errors import Corrupted
 from vdb.storage.files import File
-from vdb.storage.sealed import Fields, seal
+from vdb.storage.sealed import seal, unseal
 
 if TYPE_CHECKING:
     import uuid
     from collections.abc import Mapping
     from pathlib import Path
 
+    from vdb.storage.fields import Fields
     from vdb.storage.layout import Layout
 
 # What a snapshot names is deleted when nobody needs it: nothing but files of the database's own may be named.
@@ -97,7 +98,7 @@ def crc_of(file: File) -> int:
 
 def _opened(path: Path) -> Fields:
     with closing(File(path, "read")) as file:
-        return Fields(file.read_at(0, file.size))
+        return unseal(file.read_at(0, file.size))
 
 
 def _damaged(path: Path, found: object) -> Corrupted:

@@ -29,14 +29,15 @@ from vdb.storage.memory import Account, duckdb_part
 from vdb.storage.publish import load_published
 from vdb.storage.report import RecoveryReport
 from vdb.storage.state import DatabaseState, Generation, TableState, VectorState
+from vdb.storage.stored import load_files, load_tables, load_views
 from vdb.storage.vector_file import VectorFile
 
 if TYPE_CHECKING:
     import uuid
     from pathlib import Path
 
-    from vdb.storage.catalog import StoredTable
     from vdb.storage.lock import DirectoryLock
+    from vdb.storage.stored import StoredTable
     from vdb.types import Durability
 
 _NETWORK: Final = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs")
@@ -107,9 +108,9 @@ def _load(home: DiskHome, engine: Engine, opened: list[VectorFile], memory: Acco
     try:
         seq = catalog.last_seq(cursor)
         tables = {}
-        for stored in catalog.load_tables(cursor):
+        for stored in load_tables(cursor):
             tables[stored.schema.name] = load_table(home, cursor, stored, opened)
-        views = catalog.load_views(cursor)
+        views = load_views(cursor)
     except (duckdb.Error, ValueError, KeyError, IndexError) as error:
         if isinstance(error, Corrupted):
             raise
@@ -134,30 +135,24 @@ def load_table(
     ValueError, KeyError or IndexError where the catalog contradicts itself, Corrupted where a file does not fit it.
     """
     schema, n = stored.schema, stored.next_slot
-    loaded = rows.load(cursor, schema)
-    _check_rows(cursor, stored, loaded)
-    row_ids: Growing[np.int64] = Growing(np.int64)
-    ids = np.full(n, -1, np.int64)
-    ids[loaded.slots] = loaded.row_ids
-    row_ids.write(0, ids)
-    vectors = {}
-    for file in catalog.load_files(cursor, home.uuid, stored):
-        if file.extent.slots != n or file.bytes != n * file.identity.stride:
-            raise ValueError(f"table {schema.name} has {n} slots, its file {file.identity.file} {file.extent.slots}")
-        if file.identity.generation != stored.generation:
-            raise ValueError(
-                f"table {schema.name} is in generation {stored.generation}, its file {file.identity.file} of"
-                f" {file.identity.generation}"
-            )
+    sources = {}
+    for file in load_files(cursor, home.uuid, stored):  # before anything is made of n slots: n is what the files hold
         path = home.layout.vector_file(file.identity.file)
         if not path.exists():
             raise _corrupted(path, "it is missing")
         source = VectorFile.open(path, file.identity, file.extent, home.read_only)
         source.flushes = home.flushes
         opened.append(source)
-        vectors[file.column] = VectorState(source, source.view(n), _present(loaded, file.column, n))
-    if vectors.keys() != {column.name for column in schema.vectors}:
-        raise ValueError(f"table {schema.name} has files for {sorted(vectors)} only")
+        sources[file.column] = source
+    loaded = load_rows(cursor, stored)
+    row_ids: Growing[np.int64] = Growing(np.int64)
+    ids = np.full(n, -1, np.int64)
+    ids[loaded.slots] = loaded.row_ids
+    row_ids.write(0, ids)
+    vectors = {}
+    for column in schema.vectors:
+        source = sources[column.name]
+        vectors[column.name] = VectorState(source, source.view(n), _present(loaded, column.name, n))
     return TableState(
         id=stored.id,
         schema=schema,
@@ -165,11 +160,18 @@ def load_table(
         live=RowSet.from_slots(loaded.slots, n),
         row_ids=row_ids.view(n),
         next_row_id=stored.next_row_id,
-        vectors={column.name: vectors[column.name] for column in schema.vectors},
+        vectors=vectors,
         indexes={},
         row_id_buffer=row_ids,
         generation=Generation(stored.generation),
     ).with_indexes(stored.indexes)
+
+
+def load_rows(cursor: duckdb.DuckDBPyConnection, stored: StoredTable) -> rows.LoadedRows:
+    """What memory keeps of the rows of a table; ValueError where they contradict the catalog."""
+    loaded = rows.load(cursor, stored.schema)
+    _check_rows(cursor, stored, loaded)
+    return loaded
 
 
 def _check_rows(cursor: duckdb.DuckDBPyConnection, stored: StoredTable, loaded: rows.LoadedRows) -> None:

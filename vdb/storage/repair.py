@@ -24,12 +24,13 @@ from vdb.storage.files import File, io_errors
 from vdb.storage.home import write_witness
 from vdb.storage.layout import WITNESS_SLOT_BYTES, WITNESS_SLOTS, Format, Layout, WitnessRecord
 from vdb.storage.lock import DirectoryLock
+from vdb.storage.stored import load_block_crcs, load_files, load_tables
 from vdb.storage.vector_file import VectorFile, read_witnesses
 from vdb.storage.vector_header import BLOCK_BYTES, DATA_OFFSET, WITNESS_OFFSET, check_header
 from vdb.types import DTYPES
 
 if TYPE_CHECKING:
-    from vdb.storage.catalog import StoredFile, StoredTable
+    from vdb.storage.stored import StoredFile, StoredTable
     from vdb.types import Slots
 
 _COPY_ROWS: Final = 1 << 14
@@ -129,8 +130,8 @@ def _examined(layout: Layout, report: RepairReport) -> _Plan:
         if proven > plan.seq:
             report.findings.append(f"{layout.catalog} ends with commit {plan.seq}; commit {proven} is proven")
             report.lost.append(f"commits {plan.seq + 1} to {proven}")
-        for table in catalog.load_tables(cursor):
-            for stored in catalog.load_files(cursor, plan.database, table):
+        for table in load_tables(cursor):
+            for stored in load_files(cursor, plan.database, table):
                 damage = _damage_of(layout, cursor, table, stored)
                 if damage is not None:
                     plan.damages.append(damage)
@@ -190,7 +191,7 @@ def _damage_of(
 def _bad_ranges(cursor: duckdb.DuckDBPyConnection, file: File, stored: StoredFile) -> list[tuple[int, int]]:
     """The blocks of the data that do not fit their checksums, as first byte and the byte behind the last."""
     try:
-        crcs = catalog.load_block_crcs(cursor, stored.identity.file)
+        crcs = load_block_crcs(cursor, stored.identity.file)
     except ValueError:
         return [(0, stored.bytes)]
     found = []

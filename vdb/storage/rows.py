@@ -126,7 +126,11 @@ def load(cursor: duckdb.DuckDBPyConnection, schema: TableSchema) -> LoadedRows:
     """Read what memory keeps of every row."""
     nullable = [column.name for column in schema.vectors if column.nullable]
     marks = [f"{quoted(name)} IS NOT NULL AS p{number}" for number, name in enumerate(nullable)]
-    wanted = [f"{SLOT_COLUMN} AS slot", f"CAST({quoted(schema.row_id_column)} AS BIGINT) AS id", *marks]
+    wanted = [
+        f"CAST({SLOT_COLUMN} AS UINTEGER) AS slot",
+        f"CAST({quoted(schema.row_id_column)} AS BIGINT) AS id",
+        *marks,
+    ]
     found = cursor.execute(f"SELECT {', '.join(wanted)} FROM {table_name(schema)}").fetchnumpy()
     if np.ma.is_masked(found["slot"]) or np.ma.is_masked(found["id"]):
         raise ValueError(f"table {schema.name} has a row without slot or row id")

@@ -18,6 +18,7 @@ from vdb.storage.manifest import Current, Manifest, crc_of
 from vdb.storage.memory import Account
 from vdb.storage.recovery import load_table
 from vdb.storage.state import DatabaseState
+from vdb.storage.stored import load_tables, load_views
 
 if TYPE_CHECKING:
     import uuid
@@ -120,9 +121,9 @@ def _open(layout: Layout, folder: Path, pin: DirectoryLock, options: Options) ->
         if seq != manifest.seq:
             raise _unfit(path, f"it holds commit {seq}, not {manifest.seq}")
         tables = {}
-        for stored in catalog.load_tables(cursor):
+        for stored in load_tables(cursor):
             tables[stored.schema.name] = load_table(home, cursor, stored, opened)
-        views = catalog.load_views(cursor)
+        views = load_views(cursor)
     except BaseException as error:
         engine.close()
         for source in opened:

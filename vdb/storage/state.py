@@ -14,6 +14,7 @@ import numpy as np
 
 from vdb._core import ABSENT_SLOT
 from vdb.errors import InvalidArgument, NotFound
+from vdb.storage.fields import parsed_json
 from vdb.storage.rewrites import Rewrites
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ class IndexRecord:
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """The columns of the param LISTED, none where it is not there."""
-        return tuple(json.loads(str(self.params.get(LISTED, "[]"))))
+        """The columns of the param LISTED, none where it is not there; ValueError where it is no list."""
+        return tuple(parsed_json(str(self.params.get(LISTED, "[]")), list))
 
 
 def listing(columns: Iterable[str]) -> str:

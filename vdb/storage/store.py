@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Final
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from vdb.storage.report import RecoveryReport
     from vdb.storage.session import Statement
-    from vdb.types import Durability, Predicate, Slots
+    from vdb.types import Durability, Predicate, Slots, TableSchema
 
 __all__ = [
     "DatabaseState",
@@ -42,6 +44,8 @@ __all__ = [
     "VectorState",
     "WriteTransaction",
 ]
+
+_log = logging.getLogger(__name__)
 
 _KNOWN_FILES: Final = (  # offset, bytes, what it is
     (8, b"DUCK", "a DuckDB database"),
@@ -200,6 +204,14 @@ class Store:
         self._handle.check()
         return self._handle.home.index_path(file)
 
+    def leave_out(self, fault_of: Callable[[IndexRecord, TableSchema], str]) -> None:
+        """List no index any more that `fault_of` finds something wrong with; before anything else is asked for."""
+        state = self._handle.state
+        tables = {name: _without_faulty(table, fault_of) for name, table in state.tables.items()}
+        if any(tables[name] is not table for name, table in state.tables.items()):
+            self._handle.announce(replace(state, tables=tables))
+            self._handle.swap()
+
     def check(self) -> None:
         """Compare all vectors with their checksums; Corrupted names the first damage."""
         self._handle.check()
@@ -244,6 +256,13 @@ class Store:
     def __del__(self) -> None:
         with suppress(VdbError, OSError, AttributeError):
             self._handle.close(abort=True)
+
+
+def _without_faulty(table: TableState, fault_of: Callable[[IndexRecord, TableSchema], str]) -> TableState:
+    faults = {name: fault for name, record in table.indexes.items() if (fault := fault_of(record, table.schema))}
+    for name, fault in faults.items():
+        _log.warning("index %s of table %s is left out: %s", name, table.schema.name, fault)
+    return table.with_indexes({n: r for n, r in table.all_indexes.items() if n not in faults}) if faults else table
 
 
 def _open_memory(options: Options) -> Handle:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vdb.errors import Corrupted
-from vdb.storage import catalog
+from vdb.storage.stored import load_block_crcs
 from vdb.storage.vector_file import VectorFile
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def check_source(cursor: duckdb.DuckDBPyConnection, source: Vectors) -> None:
     if not isinstance(source, VectorFile):
         return
     try:
-        crcs = catalog.load_block_crcs(cursor, source.identity.file)
+        crcs = load_block_crcs(cursor, source.identity.file)
     except ValueError as error:
         raise Corrupted(
             f"The checksums of {source.path} do not fit it: {error}. Fix: restore the database from a backup.",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vdb._core import RowSet
-from vdb.storage import catalog
+from vdb.storage import catalog, stored
 from vdb.storage.buffers import Growing
 from vdb.storage.connection import Engine
 from vdb.storage.state import IndexRecord, TableState, VectorState
@@ -53,15 +53,15 @@ def table() -> TableState:
 
 def test_an_empty_catalog_is_at_commit_zero(cursor: duckdb.DuckDBPyConnection) -> None:
     assert catalog.last_seq(cursor) == 0
-    assert catalog.load_tables(cursor) == []
+    assert stored.load_tables(cursor) == []
 
 
 def test_a_table_is_loaded_as_added(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
     catalog.add_table(cursor, table)
-    (loaded,) = catalog.load_tables(cursor)
+    (loaded,) = stored.load_tables(cursor)
     assert loaded.schema == SCHEMA
     assert (loaded.id, loaded.next_slot, loaded.next_row_id, loaded.live_rows) == (5, 0, 0, 0)
-    files = catalog.load_files(cursor, DATABASE, loaded)
+    files = stored.load_files(cursor, DATABASE, loaded)
     assert {file.column: file.identity for file in files} == {
         name: column.source.identity for name, column in table.vectors.items()
     }
@@ -81,24 +81,24 @@ def test_block_checksums_are_joined_in_order(cursor: duckdb.DuckDBPyConnection) 
     file = uuid.uuid4()
     catalog.update_segment(cursor, file, Segment(Extent(1, 1), 0, 2, (2**32 - 1, 8)))
     catalog.update_segment(cursor, file, Segment(Extent(1, 1), 0, 0, (5, 6)))
-    assert catalog.load_block_crcs(cursor, file) == [5, 6, 2**32 - 1, 8]
+    assert stored.load_block_crcs(cursor, file) == [5, 6, 2**32 - 1, 8]
     catalog.update_segment(cursor, file, Segment(Extent(1, 1), 0, 5, (9,)))
     with pytest.raises(ValueError, match="block 4 are missing"):
-        catalog.load_block_crcs(cursor, file)
+        stored.load_block_crcs(cursor, file)
 
 
 def test_an_index_is_replaced_by_name(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:
     catalog.add_table(cursor, table)
     first = IndexRecord("h", SCHEMA.name, "a", "hnsw", {"M": 16, "metric": "l2", "alpha": 1.2}, None, 0, 0)
-    second = IndexRecord("h", SCHEMA.name, "a", "hnsw", {"M": 32}, "ab12", 100, 7)
+    second = IndexRecord("h", SCHEMA.name, "a", "hnsw", {"M": 32}, uuid.uuid4().hex, 100, 7)
     other = IndexRecord("g", SCHEMA.name, "b", "hnsw", {})
     for record in (first, other):
         catalog.put_index(cursor, 5, record)
-    assert catalog.load_tables(cursor)[0].indexes == {"h": first, "g": other}
+    assert stored.load_tables(cursor)[0].indexes == {"h": first, "g": other}
     catalog.put_index(cursor, 5, second)
-    assert catalog.load_tables(cursor)[0].indexes == {"h": second, "g": other}
+    assert stored.load_tables(cursor)[0].indexes == {"h": second, "g": other}
     catalog.remove_index(cursor, 5, "h")
-    assert catalog.load_tables(cursor)[0].indexes == {"g": other}
+    assert stored.load_tables(cursor)[0].indexes == {"g": other}
 
 
 def test_recall_curve_stays_with_the_index_it_was_measured_on(
@@ -109,10 +109,10 @@ def test_recall_curve_stays_with_the_index_it_was_measured_on(
     measured = IndexRecord("h", SCHEMA.name, "a", "hnsw", {"M": 16}, recall="{}")
     for _ in range(2):
         catalog.put_index(cursor, 5, measured)
-        assert catalog.load_tables(cursor)[0].indexes == {"h": measured}
+        assert stored.load_tables(cursor)[0].indexes == {"h": measured}
         assert cursor.execute("SELECT count(*) FROM vdb.recall_curves").fetchone() == (1,)
     cursor.execute("UPDATE vdb.indexes SET params = '{}'")
-    assert catalog.load_tables(cursor)[0].indexes["h"].recall is None
+    assert stored.load_tables(cursor)[0].indexes["h"].recall is None
     catalog.remove_table(cursor, table)
     assert cursor.execute("SELECT count(*) FROM vdb.recall_curves").fetchone() == (0,)
 

@@ -152,6 +152,36 @@ def test_a_catalog_that_contradicts_itself_is_corrupted(path: Path, statement: s
     assert vector_path(path).stat().st_size == size
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("tables SET next_slot = NULL", "tables SET next_slot = -1", "tables SET next_slot = 1::BIGINT << 40"),
+        *("tables SET name = NULL", "tables SET key = 'embedding'", "tables SET key = 'nowhere'", "tables SET id = -1"),
+        *("tables SET generation = NULL", "tables SET next_row_id = NULL", "tables SET live_rows = NULL"),
+        *("columns SET name = NULL", "columns SET id = 0", "columns SET name = 'id'", "columns SET nullable = NULL"),
+        *("columns SET dim = 0", "columns SET dim = 1::INTEGER << 30", "columns SET type = NULL"),
+        *("columns SET metric = 'l3' WHERE dim > 0", "columns SET dtype = NULL WHERE dim > 0"),
+        *("segments SET file = NULL", "segments SET file = '{' || file || '}'", "segments SET open_crc = NULL"),
+        *("segments SET slots = 1::BIGINT << 62", "segments SET bytes = -1", "segments SET column_id = -1"),
+        "commits SET seq = NULL",
+    ],
+)
+def test_no_value_in_the_catalog_is_trusted(path: Path, change: str) -> None:
+    edit_catalog(path, f"UPDATE vdb.{change}")
+    for read_only in (False, True):
+        with pytest.raises(Corrupted, match="does not fit its database"):
+            Store.open(path, read_only)
+
+
+@pytest.mark.parametrize("crcs", ["NULL", "'x'::BLOB"])
+def test_checksums_in_the_catalog_are_not_trusted(path: Path, crcs: str) -> None:
+    edit_catalog(path, f"INSERT INTO vdb.blocks SELECT file, 0, {crcs} FROM vdb.segments")
+    store = Store.open(path)
+    with pytest.raises(Corrupted, match="checksums"):
+        store.check()
+    store.close()
+
+
 def test_damaged_duckdb_bytes_are_corrupted(path: Path) -> None:
     with (path / "catalog.duckdb").open("r+b") as file:
         file.seek(4096)

@@ -11,7 +11,7 @@ from vdb.errors import Corrupted
 from vdb.storage import undo
 from vdb.storage.layout import Format, Layout
 from vdb.storage.manifest import Current, Manifest
-from vdb.storage.sealed import Fields, seal
+from vdb.storage.sealed import seal, unseal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def with_crc(line: bytes) -> bytes:
 
 
 def test_fields_are_read_as_written() -> None:
-    fields = Fields(seal(MANIFEST))
+    fields = unseal(seal(MANIFEST))
     assert fields.uuid("database") == DATABASE
     assert fields.number("seq") == 4
     assert fields.sizes("vectors", re.compile(r".*\.vec")) == {VECTORS: 16_384}
@@ -49,7 +49,7 @@ def test_fields_are_read_as_written() -> None:
 @pytest.mark.parametrize("line", [b"", b"\n", b"1\n", b"{\n", b"\xff\n", b"[" * 100_000 + b"\n", b"9" * 10_000 + b"\n"])
 def test_a_line_that_is_no_object_is_refused_though_its_crc_is_right(line: bytes, tmp_path: Path) -> None:
     with pytest.raises(ValueError):
-        Fields(with_crc(line))
+        unseal(with_crc(line))
     with pytest.raises(Corrupted):
         Format.decode(with_crc(line), tmp_path)
     path = tmp_path / "MANIFEST"

@@ -16,6 +16,7 @@ from vdb.storage import catalog
 from vdb.storage.batch import Batch, make_batch
 from vdb.storage.connection import Engine
 from vdb.storage.store import Store
+from vdb.storage.stored import load_files, load_tables
 from vdb.storage.vector_file import VectorFile
 from vdb.storage.vector_header import BLOCK_BYTES, DATA_OFFSET, Identity
 from vdb.storage.vectors import MemoryVectors, Vectors
@@ -176,9 +177,9 @@ def test_catalog_lists_the_dtype_and_the_type(dtype: Dtype) -> None:
     catalog.add_table(cursor, table)
     found = cursor.execute("SELECT type, dtype FROM vdb.columns WHERE dtype IS NOT NULL").fetchall()
     assert found == [(f"{DTYPES[dtype].sql}[{DIM}]", dtype)]
-    (loaded,) = catalog.load_tables(cursor)
+    (loaded,) = load_tables(cursor)
     assert loaded.schema == table.schema
-    (file,) = catalog.load_files(cursor, table.vectors["v"].source.identity.database, loaded)
+    (file,) = load_files(cursor, table.vectors["v"].source.identity.database, loaded)
     assert file.identity == table.vectors["v"].source.identity
     engine.close()
     store.close()
