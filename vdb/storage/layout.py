@@ -70,10 +70,20 @@ class Format:
 
     @classmethod
     def decode(cls, data: bytes, path: Path) -> Format:
-        """Corrupted where the CRC or a field is wrong, FormatVersionError where the major version is newer."""
+        """Corrupted where the CRC or a field is wrong, FormatVersionError where the major version is another."""
         try:
             fields = unseal(data)
-            found = cls(fields.uuid("database"), fields.text("duckdb"), fields.number("major"), fields.number("minor"))
+            major, minor = fields.number("major"), fields.number("minor")
+            if major != FORMAT_MAJOR:  # whatever else it says then
+                raise FormatVersionError(
+                    f"{path} says format {major}.{minor}; this vdb reads format {FORMAT_MAJOR}.x."
+                    " Fix: open it with the vdb that wrote it.",
+                    path=path,
+                    section="version",
+                    expected=FORMAT_MAJOR,
+                    found=major,
+                )
+            return cls(fields.uuid("database"), fields.text("duckdb"), major, minor)
         except ValueError as error:
             raise Corrupted(
                 f"{path} is damaged: {error}. Fix: restore it from a backup of this database.",
@@ -82,16 +92,6 @@ class Format:
                 expected="major, minor, database, duckdb",
                 found=str(error),
             ) from error
-        if found.major != FORMAT_MAJOR:
-            raise FormatVersionError(
-                f"{path} says format {found.major}.{found.minor}; this vdb reads format {FORMAT_MAJOR}.x."
-                " Fix: open it with the vdb that wrote it.",
-                path=path,
-                section="version",
-                expected=FORMAT_MAJOR,
-                found=found.major,
-            )
-        return found
 
 
 @dataclass(frozen=True)

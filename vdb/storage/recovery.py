@@ -61,7 +61,7 @@ class Options:
 
 def open_directory(layout: Layout, lock: DirectoryLock, options: Options) -> Handle:
     """Open the database whose lock is held; on an error everything but the lock is closed again."""
-    format_ = _read_format(layout, options.read_only)
+    format_ = read_format(layout, options.read_only)
     _warn_on_network(layout.root)
     home = DiskHome(layout, format_.database, lock, options.read_only, options.durability)
     engine: Engine | None = None
@@ -285,7 +285,8 @@ def _remove(path: Path) -> None:
         files.remove(path)
 
 
-def _read_format(layout: Layout, read_only: bool) -> Format:
+def read_format(layout: Layout, read_only: bool) -> Format:
+    """What FORMAT says; Corrupted where it is missing or damaged, FormatVersionError where this vdb may not open it."""
     if not layout.format.exists():
         raise _corrupted(layout.format, "it is missing")
     file = File(layout.format, "read")

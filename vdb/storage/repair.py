@@ -17,13 +17,14 @@ import duckdb
 import numpy as np
 
 from vdb import _core
-from vdb.errors import Corrupted, InvalidState, NotFound
+from vdb.errors import Corrupted, FormatVersionError, InvalidState, NotFound
 from vdb.storage import catalog, files, mend, rows
 from vdb.storage.connection import Engine, duckdb_errors
 from vdb.storage.files import File, io_errors
 from vdb.storage.home import write_witness
 from vdb.storage.layout import WITNESS_SLOT_BYTES, WITNESS_SLOTS, Format, Layout, WitnessRecord
 from vdb.storage.lock import DirectoryLock
+from vdb.storage.recovery import read_format
 from vdb.storage.stored import load_block_crcs, load_files, load_tables
 from vdb.storage.vector_file import VectorFile, read_witnesses
 from vdb.storage.vector_header import BLOCK_BYTES, DATA_OFFSET, WITNESS_OFFSET, check_header
@@ -87,6 +88,8 @@ def repair(path: str | os.PathLike[str], *, apply: bool = False, accept_loss: bo
         There is no database, or it is open.
     InvalidState
         Something would be lost, and `accept_loss` does not allow it.
+    FormatVersionError
+        A newer vdb wrote it.
     Corrupted
         The catalog is damaged beyond repair.
     """
@@ -146,9 +149,10 @@ def _of_small_files(layout: Layout, report: RepairReport) -> _Plan:
     """Whose database it is: FORMAT and WITNESS both tell, and one is made again from the other."""
     database: UUID | None = None
     try:
-        with closing(File(layout.format, "read")) as file:
-            database = Format.decode(file.read_at(0, file.size), layout.format).database
-    except (FileNotFoundError, Corrupted):
+        database = read_format(layout, read_only=False).database
+    except FormatVersionError:  # nothing is known of what would be sound there
+        raise
+    except Corrupted:
         report.findings.append(f"{layout.format} is missing or damaged")
     known = set()
     if layout.witness.exists():

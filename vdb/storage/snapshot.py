@@ -16,7 +16,7 @@ from vdb.storage.home import DiskHome, Witness
 from vdb.storage.lock import DirectoryLock, HeldHere
 from vdb.storage.manifest import Current, Manifest, crc_of
 from vdb.storage.memory import Account
-from vdb.storage.recovery import load_table
+from vdb.storage.recovery import load_table, read_format
 from vdb.storage.state import DatabaseState
 from vdb.storage.stored import load_tables, load_views
 
@@ -57,7 +57,10 @@ class SnapshotHome(DiskHome):
 
 
 def open_current(layout: Layout, options: Options) -> Handle | None:
-    """Open the newest published snapshot, None where there is none; Corrupted where a file does not fit it."""
+    """Open the newest published snapshot, None where there is none; Corrupted where a file does not fit it.
+
+    FormatVersionError where it is of a format that this vdb does not read.
+    """
     for _ in range(_ATTEMPTS):
         current = Current.read(layout)
         if current is None:
@@ -107,8 +110,10 @@ def _pinned(folder: Path) -> DirectoryLock | None:
 
 
 def _open(layout: Layout, folder: Path, pin: DirectoryLock, options: Options) -> Handle:
-    manifest = Manifest.read(folder / "MANIFEST")
+    manifest, database = Manifest.read(folder / "MANIFEST"), read_format(layout, read_only=True).database
     path = folder / layout.catalog.name
+    if manifest.database != database:
+        raise _unfit(path, f"it is of database {manifest.database.hex}, not {database.hex}")
     with closing(File(path, "read")) as file:
         if file.size != manifest.catalog_bytes or crc_of(file) != manifest.catalog_crc:
             raise _unfit(path, "it is not what was published")

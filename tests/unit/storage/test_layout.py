@@ -7,6 +7,7 @@ import pytest
 
 from vdb.errors import Corrupted, FormatVersionError
 from vdb.storage.layout import Format, Layout, WitnessRecord
+from vdb.storage.sealed import seal
 
 DATABASE = uuid.UUID(int=7)
 PATH = Path("db/FORMAT")
@@ -34,6 +35,11 @@ def test_a_cut_format_is_corrupted(data: bytes) -> None:
 def test_a_newer_major_version_is_refused_by_name() -> None:
     with pytest.raises(FormatVersionError, match=r"format 2\.0; this vdb reads format 1\.x"):
         Format.decode(Format(DATABASE, "2.0.0", major=2).encode(), PATH)
+
+
+def test_a_newer_format_need_have_nothing_else_in_common() -> None:
+    with pytest.raises(FormatVersionError):
+        Format.decode(seal({"major": 2, "minor": 0}), PATH)
 
 
 def test_witness_is_read_as_written() -> None:

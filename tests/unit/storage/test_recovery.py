@@ -11,7 +11,9 @@ import pytest
 from papers import MakeRows, contents
 
 from vdb.errors import Corrupted, FormatVersionError, MetadataLost, NotFound
+from vdb.storage import snapshot
 from vdb.storage.layout import Format, Layout
+from vdb.storage.recovery import Options
 from vdb.storage.store import Store
 from vdb.storage.vector_file import VectorFile
 from vdb.storage.vector_header import DATA_OFFSET
@@ -253,8 +255,13 @@ def test_the_tail_of_an_unfinished_commit_is_cut(path: Path, batch: MakeRows) ->
     again.close()
 
 
+@pytest.mark.parametrize("published", [False, True])
 @pytest.mark.parametrize(("major", "minor", "readable"), [(2, 0, False), (1, 1, True)])
-def test_a_newer_format_is_told(path: Path, major: int, minor: int, readable: bool) -> None:
+def test_a_newer_format_is_told(path: Path, major: int, minor: int, readable: bool, published: bool) -> None:
+    if published:
+        store = Store.open(path)
+        store.publish()
+        store.close()
     layout = Layout(path)
     found = Format.decode(layout.format.read_bytes(), layout.format)
     layout.format.write_bytes(Format(found.database, found.duckdb, major, minor).encode())
@@ -265,6 +272,16 @@ def test_a_newer_format_is_told(path: Path, major: int, minor: int, readable: bo
     else:
         with pytest.raises(FormatVersionError):
             Store.open(path, read_only=True)
+
+
+def test_a_snapshot_of_another_database_is_not_opened(path: Path) -> None:
+    store = Store.open(path)
+    store.publish()
+    layout = Layout(path)
+    layout.format.write_bytes(Format(uuid.uuid4(), "2.0.0").encode())
+    with pytest.raises(Corrupted, match="it is of database"):
+        snapshot.open_current(layout, Options(read_only=True))
+    store.close()
 
 
 def test_a_file_of_another_database_is_refused(path: Path, tmp_path: Path) -> None:

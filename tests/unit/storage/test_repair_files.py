@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import vdb
+from vdb.storage.layout import Format
 from vdb.storage.vector_header import DATA_OFFSET
 
 if TYPE_CHECKING:
@@ -158,6 +160,16 @@ def test_a_small_file_is_made_again_from_the_other(path: Path, name: str, damage
     assert report.findings == [f"{file} is missing or damaged"]
     assert report.applied
     check(path, range(0))
+
+
+@pytest.mark.parametrize("version", [(2, 0), (1, 7)])
+def test_a_newer_format_is_left_to_a_newer_vdb(path: Path, version: tuple[int, int]) -> None:
+    file = path / "FORMAT"
+    file.write_bytes(replace(Format.decode(file.read_bytes(), file), major=version[0], minor=version[1]).encode())
+    before = tree(path)
+    with pytest.raises(vdb.FormatVersionError):
+        vdb.repair(path, apply=True)
+    assert tree(path) == before
 
 
 def test_what_is_beyond_repair_is_told(path: Path, tmp_path: Path) -> None:
