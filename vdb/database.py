@@ -357,11 +357,13 @@ class Database:
 
     def close(self) -> None:
         """Save the indexes, finish and let go of the directory; a second call does nothing."""
-        if not self.store.closed and not self.store.read_only:
-            self.indexes.save()
-            if self.store.has_published and self.store.transaction is None:
-                self._publish_last()
-        self.store.close()
+        try:
+            if not self.store.closed and not self.store.read_only:
+                self.indexes.save()
+                if self.store.has_published and self.store.transaction is None:
+                    self._publish_last()
+        finally:
+            self.store.close()
 
     def _publish_last(self) -> None:
         try:

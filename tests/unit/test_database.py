@@ -74,6 +74,17 @@ def test_refused_data_leaves_no_table_in_a_transaction(db: vdb.Database) -> None
     assert db.tables() == ["u"]
 
 
+def test_a_failure_to_save_indexes_keeps_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing() -> None:
+        raise RuntimeError("planned")
+
+    db = vdb.connect(tmp_path / "d")
+    monkeypatch.setattr(db.indexes, "save", failing)
+    with pytest.raises(RuntimeError, match="planned"):
+        db.close()
+    vdb.connect(tmp_path / "d").close()
+
+
 def test_everything_is_refused_after_close(tmp_path: Path) -> None:
     db = vdb.connect(tmp_path / "d")
     table = db.create_table("t", {"id": "BIGINT PRIMARY KEY", "e": "FLOAT[2]"})

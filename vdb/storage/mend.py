@@ -104,7 +104,8 @@ def _planned(layout: Layout, database: uuid.UUID, refusal: Corrupted) -> Cut | R
     if entry is not None:
         return Cut(int(entry[1]))
     pieces = undo.load(layout.undo, database) if _BAD_BLOCK.search(reason) else []
-    return Restore(pieces) if pieces else None
+    fits = all(piece.offset + len(piece.data) <= files.length(layout.catalog) for piece in pieces)
+    return Restore(pieces) if pieces and fits else None
 
 
 @contextmanager

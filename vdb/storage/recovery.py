@@ -7,7 +7,7 @@ that prove it. Then what an unfinished commit left behind is cut off or deleted.
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +34,7 @@ from vdb.storage.vector_file import VectorFile
 
 if TYPE_CHECKING:
     import uuid
+    from collections.abc import Iterator
     from pathlib import Path
 
     from vdb.storage.lock import DirectoryLock
@@ -104,19 +105,12 @@ def _open_catalog(layout: Layout, database: uuid.UUID, options: Options) -> tupl
 
 def _load(home: DiskHome, engine: Engine, opened: list[VectorFile], memory: Account) -> Handle:
     cursor = engine.cursor()
-    path = home.layout.catalog
-    try:
+    with reading_catalog(home.layout.catalog):
         seq = catalog.last_seq(cursor)
         tables = {}
         for stored in load_tables(cursor):
             tables[stored.schema.name] = load_table(home, cursor, stored, opened)
         views = load_views(cursor)
-    except (duckdb.Error, ValueError, KeyError, IndexError) as error:
-        if isinstance(error, Corrupted):
-            raise
-        if isinstance(error, duckdb.OutOfMemoryException):
-            raise wrapped(error, f"to open {path}") from error
-        raise _corrupted(path, str(error)) from error
     attempted = _check_witnesses(home, seq, opened)
     cut = swept = 0
     if not home.read_only:
@@ -127,12 +121,23 @@ def _load(home: DiskHome, engine: Engine, opened: list[VectorFile], memory: Acco
     return handle
 
 
+@contextmanager
+def reading_catalog(path: Path) -> Iterator[None]:
+    """Corrupted where DuckDB cannot read what the body asks of the catalog, or that contradicts itself."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise wrapped(error, f"to read {path}") from error
+    except (duckdb.Error, ValueError) as error:
+        raise _corrupted(path, str(error)) from error
+
+
 def load_table(
     home: DiskHome, cursor: duckdb.DuckDBPyConnection, stored: StoredTable, opened: list[VectorFile]
 ) -> TableState:
     """The state of a table of the catalog; files that were opened for it are added to `opened`, at an error too.
 
-    ValueError, KeyError or IndexError where the catalog contradicts itself, Corrupted where a file does not fit it.
+    ValueError where the catalog contradicts itself, Corrupted where a file does not fit it.
     """
     schema, n = stored.schema, stored.next_slot
     sources = {}

@@ -24,7 +24,7 @@ from vdb.storage.files import File, io_errors
 from vdb.storage.home import write_witness
 from vdb.storage.layout import WITNESS_SLOT_BYTES, WITNESS_SLOTS, Format, Layout, WitnessRecord
 from vdb.storage.lock import DirectoryLock
-from vdb.storage.recovery import read_format
+from vdb.storage.recovery import read_format, reading_catalog
 from vdb.storage.stored import load_block_crcs, load_files, load_tables
 from vdb.storage.vector_file import VectorFile, read_witnesses
 from vdb.storage.vector_header import BLOCK_BYTES, DATA_OFFSET, WITNESS_OFFSET, check_header
@@ -127,6 +127,7 @@ def _examined(layout: Layout, report: RepairReport) -> _Plan:
             if tried is None:
                 raise
             engine, plan.steps = tried
+        held.enter_context(reading_catalog(layout.catalog))
         cursor = engine.cursor()
         plan.seq = catalog.last_seq(cursor)
         proven = mend.proven_seq(layout, plan.database)

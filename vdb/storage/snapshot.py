@@ -133,7 +133,7 @@ def _open(layout: Layout, folder: Path, pin: DirectoryLock, options: Options) ->
         engine.close()
         for source in opened:
             source.close(truncate=False)
-        if isinstance(error, (duckdb.Error, ValueError, KeyError, IndexError)) and not isinstance(error, Corrupted):
+        if isinstance(error, (duckdb.Error, ValueError)):
             raise _unfit(path, str(error)) from error
         raise
     return Handle(home, engine, DatabaseState(seq, tables, views), seq, Account(options.memory_limit))

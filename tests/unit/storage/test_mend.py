@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
 from papers import MakeRows, contents
 
+from vdb import _core
 from vdb.errors import Corrupted, MetadataLost, VdbError
+from vdb.storage import undo
+from vdb.storage.files import File
+from vdb.storage.layout import Format, Layout
+from vdb.storage.repair import repair
 from vdb.storage.store import Store
 
 if TYPE_CHECKING:
@@ -70,10 +76,6 @@ def test_a_log_damaged_in_a_witnessed_commit_is_not_cut(killed: Path) -> None:
 
 @pytest.mark.parametrize("at", [4096, 8192, BLOCK + 40_000])
 def test_what_an_unfinished_checkpoint_wrote_over_is_put_back(killed: Path, at: int) -> None:
-    from vdb.storage import undo
-    from vdb.storage.files import File
-    from vdb.storage.layout import Format, Layout
-
     layout = Layout(killed)
     database = Format.decode(layout.format.read_bytes(), layout.format).database
     catalog = File(layout.catalog, "read")
@@ -94,14 +96,25 @@ def test_what_an_unfinished_checkpoint_wrote_over_is_put_back(killed: Path, at: 
 
 @pytest.mark.parametrize("damage", ["missing", "torn", "foreign"])
 def test_without_a_whole_undo_a_damaged_block_is_an_error(killed: Path, damage: str) -> None:
-    from vdb.storage.layout import Layout
-
     layout = Layout(killed)
     if damage != "missing":
         layout.undo.write_bytes(b"VDBUND\r\n" + bytes(40))
     overwrite(layout.catalog, BLOCK + 40_000, b"torn")
     with pytest.raises(Corrupted, match="DuckDB refused"):
         Store.open(killed)
+
+
+@pytest.mark.parametrize("offset", [1 << 40, (1 << 63) + 5])
+def test_an_undo_that_reaches_beyond_the_catalog_is_not_followed(killed: Path, offset: int) -> None:
+    layout = Layout(killed)
+    body = b"VDBUND\r\n" + Format.decode(layout.format.read_bytes(), layout.format).database.bytes
+    body += struct.pack("<IQI", 1, offset, 3) + b"abc"
+    layout.undo.write_bytes(body + struct.pack("<I", _core.crc32c(body)))
+    overwrite(layout.catalog, 4096, bytes(range(1, 201)))
+    with pytest.raises(Corrupted, match="DuckDB refused"):
+        Store.open(killed)
+    with pytest.raises(Corrupted, match="DuckDB refused"):
+        repair(killed)
 
 
 def test_a_checkpoint_leaves_no_undo_behind(path: Path) -> None:

@@ -14,6 +14,7 @@ from vdb.errors import Corrupted, FormatVersionError, MetadataLost, NotFound
 from vdb.storage import snapshot
 from vdb.storage.layout import Format, Layout
 from vdb.storage.recovery import Options
+from vdb.storage.repair import repair
 from vdb.storage.store import Store
 from vdb.storage.vector_file import VectorFile
 from vdb.storage.vector_header import DATA_OFFSET
@@ -173,6 +174,8 @@ def test_no_value_in_the_catalog_is_trusted(path: Path, change: str) -> None:
     for read_only in (False, True):
         with pytest.raises(Corrupted, match="does not fit its database"):
             Store.open(path, read_only)
+    with pytest.raises(Corrupted, match="does not fit its database"):
+        repair(path, apply=True)
 
 
 @pytest.mark.parametrize("crcs", ["NULL", "'x'::BLOB"])
