@@ -108,7 +108,7 @@ def _import(given: argparse.Namespace) -> None:
 
 
 _COMMANDS: Final = {  # what runs, its arguments, what it does
-    "check": (_check, ["path"], "compare every vector of a database with its checksum, and read every index"),
+    "check": (_check, ["path"], "read all of a database, its indexes too, and compare it with its checksums"),
     "repair": (_repair, ["path"], "say what an open would refuse, and put it right"),
     "backup": (_backup, ["path", "target"], "copy a database that nobody has open for writing"),
     "restore": (_restore, ["source", "path"], "make a database from a backup, after checking all of it"),

@@ -307,8 +307,9 @@ class Database:
         """Copy the newest commit to `path`, while searches and, but for a moment, writes go on.
 
         The copy is a database of its own: open it, or `vdb.restore` it. AlreadyExists where something is at `path`,
-        InvalidState inside a transaction and for ":memory:", DiskFull where there is no room; nothing is left of a copy
-        that failed. `progress` is called with bytes copied and bytes in all.
+        InvalidState inside a transaction and for ":memory:", DiskFull where there is no room, MetadataLost where
+        commits are missing; nothing is left of a copy that failed. `progress` is called with bytes copied and bytes in
+        all.
         """
         self.store.back_up(path, progress)
 
@@ -345,7 +346,11 @@ class Database:
         return self.store.recovery
 
     def check(self) -> list[str]:
-        """Compare every vector with its checksum; Corrupted names the first damage.
+        """Read every value and every vector and compare them with their checksums; Corrupted names the first damage.
+
+        MetadataLost where commits are missing that a witness proves. Of a reader's snapshot, the database beside it is
+        read too, unless somebody has it open for writing. What DuckDB has in memory by now is not read again: the
+        check of a database that was just opened finds most.
 
         Returns what is wrong with snapshots of indexes, each read whole with every checksum, slot and edge: such an
         index is rebuilt when it is next needed, so it is no error.

@@ -118,7 +118,7 @@ MUTATIONS: dict[str, tuple[Part, Callable[[], None]]] = {
     ),
     "witnesses are not asked": (
         damage_to("catalog.duckdb.wal", "cut"),
-        put(recovery, "_check_witnesses", lambda _home, seq, _opened: seq),
+        put(recovery, "_check_witnesses", lambda _home, seq, _opened: (seq, seq)),
     ),
 }
 

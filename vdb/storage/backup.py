@@ -49,7 +49,8 @@ def back_up(handle: Handle, target: Path, progress: Callable[[int, int], None] |
 
     Only what changes a schema waits while the catalog is copied. `progress` is called with bytes copied and bytes in
     all, those of the catalog not counted. AlreadyExists where something is at `target`, InvalidState inside a
-    transaction and in memory, DiskFull where either disk lacks room; nothing is left of a copy that failed.
+    transaction and in memory, MetadataLost where commits are missing, which the copy could not tell, DiskFull where
+    either disk lacks room; nothing is left of a copy that failed.
     """
     home = handle.home
     handle.check()
@@ -57,6 +58,7 @@ def back_up(handle: Handle, target: Path, progress: Callable[[int, int], None] |
         raise InvalidState('A ":memory:" database has no files to copy. Fix: export its tables.')
     if handle.own_transaction() is not None:
         raise InvalidState("A transaction is open in this thread. Fix: back up after the commit.")
+    handle.recovery.demand_all(home.catalog_path)
     if home.layout.root in (target, *target.parents):
         raise InvalidArgument(f"{target} is inside the database. Fix: choose a path beside it, or on another disk.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):

@@ -42,6 +42,7 @@ _CONFINED: Final = (
 _UNADVISED: Final = "SET catalog_error_max_schemas = 0"
 FATAL: Final = (duckdb.FatalException, duckdb.InternalException)  # the instance is of no more use
 _FAILED_IO: Final = ("Input/output error", "fsync failed", "Read-only file system")
+_DAMAGED: Final = "Corrupt database file"
 _HELD_UP: Final = "Cannot CHECKPOINT"
 _PAUSE_SECONDS: Final = 0.002
 _NO_ROOM: Final = ("No space left on device", "Disk quota exceeded")
@@ -209,6 +210,12 @@ def wrapped(error: duckdb.Error, doing: str) -> VdbError:
         return _too_little_memory(reason)
     if isinstance(error, duckdb.InterruptException):
         return stopped()
+    if _DAMAGED in reason:
+        return Corrupted(
+            f"The catalog is damaged: DuckDB failed {doing}: {reason}. Fix: restore the database from a backup.",
+            section="catalog",
+            found=reason,
+        )
     if isinstance(error, (*FATAL, duckdb.IOException)) or any(text in reason for text in _FAILED_IO):
         return InvalidState(f"DuckDB failed {doing}: {reason}. Fix: look after the disk, then try again.")
     if isinstance(error, duckdb.ConstraintException):

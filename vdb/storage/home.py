@@ -187,7 +187,7 @@ class DiskHome(Home):
         self.published: dict[str, Manifest] = {}  # by the name of the snapshot
         self._lock = lock
         self._witness = Witness(layout.witness, database, read_only)
-        self._catalog_path = layout.catalog
+        self.catalog_path = layout.catalog
         self._catalog: File | None = None  # closed after DuckDB has closed it: closing one drops DuckDB's own lock
 
     @property
@@ -203,7 +203,7 @@ class DiskHome(Home):
     def catalog_file(self) -> File:
         """The catalog for reading, while DuckDB does not write; only `close` may close it."""
         if self._catalog is None:
-            self._catalog = File(self._catalog_path, "read")
+            self._catalog = File(self.catalog_path, "read")
         return self._catalog
 
     def new_vectors(self, identity: Identity) -> Vectors:

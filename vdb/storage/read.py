@@ -39,6 +39,11 @@ class Reader(ABC):
         self._cursor = cursor
 
     @property
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """DuckDB's, inside the transaction that this reads in; storage's own."""
+        return self._cursor
+
+    @property
     def failed(self) -> bool:
         """Whether what it is part of can only be rolled back."""
         return False

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vdb._core import RowSet
-from vdb.errors import Corrupted, FormatVersionError, MetadataLost
+from vdb.errors import Corrupted, FormatVersionError
 from vdb.storage import catalog, files, mend, rows
 from vdb.storage.buffers import Growing
 from vdb.storage.connection import Engine, wrapped
@@ -27,7 +27,7 @@ from vdb.storage.layout import FORMAT_MINOR, Format, Layout
 from vdb.storage.manifest import Current
 from vdb.storage.memory import Account, duckdb_part
 from vdb.storage.publish import load_published
-from vdb.storage.report import RecoveryReport
+from vdb.storage.report import RecoveryReport, metadata_lost
 from vdb.storage.state import DatabaseState, Generation, TableState, VectorState
 from vdb.storage.stored import load_files, load_tables, load_views
 from vdb.storage.vector_file import VectorFile
@@ -111,13 +111,13 @@ def _load(home: DiskHome, engine: Engine, opened: list[VectorFile], memory: Acco
         for stored in load_tables(cursor):
             tables[stored.schema.name] = load_table(home, cursor, stored, opened)
         views = load_views(cursor)
-    attempted = _check_witnesses(home, seq, opened)
+    proven, attempted = _check_witnesses(home, seq, opened)
     cut = swept = 0
     if not home.read_only:
         cut = sum(_cut_tail(home.layout, cursor, file) for file in opened)
         swept = _sweep_unnamed(home, tables) if load_published(home) else 0
     handle = Handle(home, engine, DatabaseState(seq, tables, views), attempted, memory)
-    handle.recovery = RecoveryReport(seq=seq, cut_bytes=cut, swept_files=swept)
+    handle.recovery = RecoveryReport(seq=seq, proven_seq=max(seq, proven), cut_bytes=cut, swept_files=swept)
     return handle
 
 
@@ -126,7 +126,7 @@ def reading_catalog(path: Path) -> Iterator[None]:
     """Corrupted where DuckDB cannot read what the body asks of the catalog, or that contradicts itself."""
     try:
         yield
-    except duckdb.OutOfMemoryException as error:
+    except (duckdb.OutOfMemoryException, duckdb.InterruptException) as error:
         raise wrapped(error, f"to read {path}") from error
     except (duckdb.Error, ValueError) as error:
         raise _corrupted(path, str(error)) from error
@@ -210,8 +210,8 @@ def _present(loaded: rows.LoadedRows, column: str, n: int) -> RowSet | None:
     return RowSet.all(n) - missing
 
 
-def _check_witnesses(home: DiskHome, seq: int, opened: list[VectorFile]) -> int:
-    """MetadataLost where a witness proves a later commit than the catalog has; returns the last attempted one."""
+def _check_witnesses(home: DiskHome, seq: int, opened: list[VectorFile]) -> tuple[int, int]:
+    """The last proven commit and the last attempted one; MetadataLost where the catalog lacks the former."""
     proven, attempted, by = home.witnessed_seq, max(seq, home.witnessed_seq), home.layout.witness
     with suppress(Corrupted):  # what is published is derived; the next publication replaces it
         current = Current.read(home.layout)
@@ -223,18 +223,11 @@ def _check_witnesses(home: DiskHome, seq: int, opened: list[VectorFile]) -> int:
             if record.last_seq > proven:
                 proven, by = record.last_seq, file.path
     if proven > seq:
-        message = f"The catalog of {home.path} ends with commit {seq}; {by} proves commit {proven}."
+        lost = metadata_lost(home.layout.catalog, seq, proven, str(by))
         if not home.read_only:
-            raise MetadataLost(
-                f"{message} Nothing was changed."
-                " Fix: restore a backup, or open with read_only=True to save what is left.",
-                path=home.layout.catalog,
-                section="commits",
-                expected=proven,
-                found=seq,
-            )
-        _log.warning("%s", message)
-    return attempted
+            raise lost
+        _log.warning("%s", lost)
+    return proven, attempted
 
 
 def _cut_tail(layout: Layout, cursor: duckdb.DuckDBPyConnection, file: VectorFile) -> int:

@@ -196,7 +196,7 @@ def _damage_of(
 def _bad_ranges(cursor: duckdb.DuckDBPyConnection, file: File, stored: StoredFile) -> list[tuple[int, int]]:
     """The blocks of the data that do not fit their checksums, as first byte and the byte behind the last."""
     try:
-        crcs = load_block_crcs(cursor, stored.identity.file)
+        crcs = load_block_crcs(cursor, stored.identity.file, stored.bytes // BLOCK_BYTES)
     except ValueError:
         return [(0, stored.bytes)]
     found = []

@@ -44,7 +44,7 @@ class SnapshotHome(DiskHome):
         self.read_only = True
         self.flushes = False
         self._lock = pin
-        self._catalog_path = catalog
+        self.catalog_path = catalog
         self._catalog = None
 
     def log_bytes(self) -> int:

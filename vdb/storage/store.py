@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import get_ident
@@ -29,7 +29,7 @@ from vdb.storage.state import DatabaseState, IndexRecord, TableState, VectorStat
 from vdb.storage.transaction import WriteTransaction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from vdb.storage.report import RecoveryReport
     from vdb.storage.session import Statement
@@ -213,10 +213,18 @@ class Store:
             self._handle.swap()
 
     def check(self) -> None:
-        """Compare all vectors with their checksums; Corrupted names the first damage."""
+        """Read all there is and compare it with its checksums; Corrupted names the first damage, as `verify.check`.
+
+        Of a published snapshot, the database itself too, unless somebody has it open for writing.
+        """
         self._handle.check()
-        with self._handle.reading():
-            verify.check_vectors(self._handle)
+        home = self._handle.home
+        with io_errors("check", self.path or Path(":memory:")):
+            verify.check(self._handle)
+            live = _open_live(home) if isinstance(home, SnapshotHome) else None
+            if live is not None:
+                with closing(live):
+                    verify.check(live)
 
     @property
     def is_snapshot(self) -> bool:
@@ -283,7 +291,7 @@ def _open_directory(root: Path, options: Options) -> Handle:
         if handle is None:
             raise
         return handle
-    try:
+    with _released_on_error(lock):
         if options.read_only:
             handle = snapshot.open_settled(layout, options)
             if handle is not None:  # it is all there is, and a writer may begin beside it
@@ -292,6 +300,22 @@ def _open_directory(root: Path, options: Options) -> Handle:
         else:
             sweep_unfinished(root)
         return recovery.open_directory(layout, lock, options)
+
+
+def _open_live(home: SnapshotHome) -> Handle | None:
+    """The database that a snapshot was published of, read-only; None where somebody has it open for writing."""
+    try:
+        lock = DirectoryLock.acquire(home.layout.lock, shared=True)
+    except Locked:
+        return None
+    with _released_on_error(lock):
+        return recovery.open_directory(home.layout, lock, home.options)
+
+
+@contextmanager
+def _released_on_error(lock: DirectoryLock) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         lock.release()
         raise

@@ -103,7 +103,7 @@ def load_files(cursor: duckdb.DuckDBPyConnection, database: uuid.UUID, table: St
             raise ValueError(f"file {file} belongs to column {number} of table {name}, not a vector column without one")
         generation = fields.number("generation", _MOST_INTEGER)
         identity = Identity(database, file, table.id, number, column.dim, generation, column.dtype)
-        extent = Extent(fields.number("slots", MAX_ROWS), fields.number("open_crc", _MOST_CRC))
+        extent = _extent(fields)
         length = fields.number("bytes")
         if extent.slots != table.next_slot or length != extent.slots * identity.stride:
             raise ValueError(f"table {name} has {table.next_slot} slots, its file {file} {extent.slots}")
@@ -117,8 +117,18 @@ def load_files(cursor: duckdb.DuckDBPyConnection, database: uuid.UUID, table: St
     return list(found.values())
 
 
-def load_block_crcs(cursor: duckdb.DuckDBPyConnection, file: uuid.UUID) -> list[int]:
-    """The CRC-32C of every sealed block of a file, first to last; ValueError where one is not recorded."""
+def load_extent(cursor: duckdb.DuckDBPyConnection, file: uuid.UUID) -> Extent:
+    """How far a file goes, as the cursor's snapshot has it."""
+    (fields,) = _fields(cursor, "SELECT slots, open_crc FROM vdb.segments WHERE file = ?", [file.hex])
+    return _extent(fields)
+
+
+def _extent(fields: Fields) -> Extent:
+    return Extent(fields.number("slots", MAX_ROWS), fields.number("open_crc", _MOST_CRC))
+
+
+def load_block_crcs(cursor: duckdb.DuckDBPyConnection, file: uuid.UUID, blocks: int) -> list[int]:
+    """The CRC-32C of every sealed block of a file, first to last; ValueError where not as many are recorded."""
     query = "SELECT first_block, crcs FROM vdb.blocks WHERE file = ? ORDER BY first_block"
     crcs: list[int] = []
     for fields in _fields(cursor, query, [file.hex]):
@@ -126,6 +136,8 @@ def load_block_crcs(cursor: duckdb.DuckDBPyConnection, file: uuid.UUID) -> list[
         if fields.number("first_block") != len(crcs) or len(recorded) % _CRC_BYTES:
             raise ValueError(f"checksums of block {len(crcs)} are missing")
         crcs.extend(np.frombuffer(recorded, "<u4").tolist())
+    if len(crcs) != blocks:
+        raise ValueError(f"there are checksums of {len(crcs)} blocks, not of {blocks}")
     return crcs
 
 

@@ -81,10 +81,13 @@ def test_block_checksums_are_joined_in_order(cursor: duckdb.DuckDBPyConnection) 
     file = uuid.uuid4()
     catalog.update_segment(cursor, file, Segment(Extent(1, 1), 0, 2, (2**32 - 1, 8)))
     catalog.update_segment(cursor, file, Segment(Extent(1, 1), 0, 0, (5, 6)))
-    assert stored.load_block_crcs(cursor, file) == [5, 6, 2**32 - 1, 8]
+    assert stored.load_block_crcs(cursor, file, 4) == [5, 6, 2**32 - 1, 8]
+    for blocks in (3, 5):
+        with pytest.raises(ValueError, match="of 4 blocks"):
+            stored.load_block_crcs(cursor, file, blocks)
     catalog.update_segment(cursor, file, Segment(Extent(1, 1), 0, 5, (9,)))
     with pytest.raises(ValueError, match="block 4 are missing"):
-        stored.load_block_crcs(cursor, file)
+        stored.load_block_crcs(cursor, file, 5)
 
 
 def test_an_index_is_replaced_by_name(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:

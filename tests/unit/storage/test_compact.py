@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import gc
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from papers import DIM, PAPERS, contents
 
 from vdb._core import ABSENT_SLOT, RowSet
 from vdb.errors import Corrupted, DiskFull, InvalidState
-from vdb.storage import compact, files
+from vdb.storage import compact, files, verify
 from vdb.storage.batch import make_batch
 from vdb.storage.state import Generation, IndexRecord, TableState
 from vdb.storage.store import Store
+from vdb.storage.vector_file import VectorFile
 from vdb.types import Column, TableSchema, VectorColumn
 
 if TYPE_CHECKING:
@@ -365,20 +367,34 @@ def test_files_of_another_generation_than_their_table_are_refused(disk: Store) -
 
 
 def test_a_database_is_checked_while_it_is_compacted(disk: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vdb.storage import verify
+    """Commits come where they would do most harm: before the files are opened, and before they are read."""
+    read_all, opened, compacted = verify.read_all, VectorFile.open, []
 
-    check_source, checked = verify.check_source, []
+    def compact_another_time() -> None:
+        def work() -> None:
+            with disk.begin() as transaction:
+                transaction.delete("papers", papers(disk).live.to_slots()[:1])
+            compacted.append(squeeze(disk).dead_slots)
 
-    def compact_first(cursor: object, source: object) -> None:
-        if not checked:
-            checked.append(source)
-            squeeze(disk)
-        checked.append(source)
-        check_source(cursor, source)  # type: ignore[arg-type]
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
 
-    monkeypatch.setattr(verify, "check_source", compact_first)
+    def compact_and_open(*given: Any, **named: Any) -> VectorFile:
+        monkeypatch.setattr(VectorFile, "open", opened)
+        compact_another_time()
+        return opened(*given, **named)
+
+    def compact_and_read(*given: Any) -> None:
+        monkeypatch.setattr(verify, "read_all", read_all)
+        compact_another_time()
+        read_all(*given)
+
+    monkeypatch.setattr(VectorFile, "open", compact_and_open)
+    monkeypatch.setattr(verify, "read_all", compact_and_read)
     disk.check()
-    assert checked[-1] is papers(disk).vectors["embedding"].source
+    assert len(compacted) == 2
+    assert all(compacted)
     disk.close()
 
 
