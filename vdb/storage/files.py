@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from vdb.errors import Corrupted, DiskFull, InvalidState, VdbError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -166,6 +166,13 @@ def make_directory(path: Path) -> None:
     """Create one directory."""
     hook("mkdir", str(path))
     path.mkdir()
+
+
+def make_missing(directories: Iterable[Path]) -> None:
+    """Create those that are not there."""
+    for path in directories:
+        if not path.is_dir():
+            make_directory(path)
 
 
 def rename(old: Path, new: Path) -> None:

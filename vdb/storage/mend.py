@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +19,7 @@ from vdb.storage import catalog, files, undo
 from vdb.storage.connection import Engine
 from vdb.storage.files import File
 from vdb.storage.home import Witness
+from vdb.storage.manifest import Current
 from vdb.storage.vector_file import read_witnesses
 
 if TYPE_CHECKING:
@@ -86,8 +87,11 @@ def open_catalog(
 
 
 def proven_seq(layout: Layout, database: uuid.UUID) -> int:
-    """The newest commit that WITNESS or a vector file proves; 0 where none does."""
+    """The newest commit that WITNESS, CURRENT or a vector file proves; 0 where none does."""
     found = [0]
+    with suppress(Corrupted):  # what is published is derived
+        current = Current.read(layout)
+        found.append(0 if current is None else current.seq)
     if layout.witness.exists():
         with closing(Witness(layout.witness, database, read_only=True)) as witness:
             found.append(witness.seq)
@@ -114,7 +118,7 @@ def rehearsed(
 ) -> Iterator[tuple[Engine, list[Cut | Restore]] | None]:
     """A copy of the catalog, opened, and the steps that made DuckDB accept it; None where none do."""
     folder = layout.build / uuid.uuid4().hex
-    files.make_directory(folder)
+    files.make_missing((layout.build, folder))
     with ExitStack() as held:
         held.callback(files.remove_tree, folder)
         for path in (layout.catalog, layout.log):

@@ -254,6 +254,7 @@ def _cut_tail(layout: Layout, cursor: duckdb.DuckDBPyConnection, file: VectorFil
 
 
 def _sweep_temporary(layout: Layout) -> int:
+    files.make_missing(layout.directories)  # what copies a database may leave empty directories out
     found = [*layout.build.iterdir(), *layout.index.glob("*.tmp")]
     for path in found:
         _remove(path)

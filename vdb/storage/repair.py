@@ -1,13 +1,14 @@
 """Repairing what an open refuses (durability.md 4.4): what is sound is kept, what is lost is said before it goes.
 
 Commits that a witness proves and the catalog lacks cannot be brought back, nor can damaged vectors: those rows stay,
-without that vector. A damaged catalog has no second copy; restore a backup then. Originals go to `quarantine/`.
+without that vector. A damaged catalog is given up for that of a published snapshot; where there is none, restore a
+backup. Originals go to `quarantine/`.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,13 +25,17 @@ from vdb.storage.files import File, io_errors
 from vdb.storage.home import write_witness
 from vdb.storage.layout import WITNESS_SLOT_BYTES, WITNESS_SLOTS, Format, Layout, WitnessRecord
 from vdb.storage.lock import DirectoryLock
-from vdb.storage.recovery import read_format, reading_catalog
-from vdb.storage.stored import load_block_crcs, load_files, load_tables
+from vdb.storage.recovery import load_rows, read_format, reading_catalog
+from vdb.storage.snapshot import checked_catalog
+from vdb.storage.stored import load_block_crcs, load_files, load_tables, load_views
 from vdb.storage.vector_file import VectorFile, read_witnesses
 from vdb.storage.vector_header import BLOCK_BYTES, DATA_OFFSET, WITNESS_OFFSET, check_header
+from vdb.storage.verify import read_all
 from vdb.types import DTYPES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vdb.storage.stored import StoredFile, StoredTable
     from vdb.types import Slots
 
@@ -67,13 +72,15 @@ class _Damage:
 
 @dataclass
 class _Plan:
-    """What is to be done."""
+    """What is to be done with a catalog that DuckDB opens, once the steps are made or it is put in the old one's place.
 
-    database: UUID
-    makes_format: bool
+    `seq` is the commit that it ends with.
+    """
+
+    seq: int
+    damages: list[_Damage]
     steps: list[mend.Cut | mend.Restore] = field(default_factory=list)
-    seq: int = 0
-    damages: list[_Damage] = field(default_factory=list)
+    adopted: Path | None = None  # of a snapshot
 
 
 def repair(path: str | os.PathLike[str], *, apply: bool = False, accept_loss: bool = False) -> RepairReport:
@@ -95,59 +102,106 @@ def repair(path: str | os.PathLike[str], *, apply: bool = False, accept_loss: bo
     """
     root = Path(os.path.realpath(path))
     layout = Layout(root)
-    if not layout.catalog.exists():
+    if not layout.catalog.exists() and not layout.current.exists():
         raise NotFound(f"There is no database at {root}, or no catalog in it. Fix: restore it from a backup.")
     with io_errors("repair", root), duckdb_errors(f"to repair {root}"):
         lock = DirectoryLock.acquire(layout.lock, shared=False)
         try:
             report = RepairReport()
-            plan = _examined(layout, report)
+            database, makes_format = _of_small_files(layout, report)
+            plan = _examined(layout, database, report)
             if report.findings and apply:
                 if report.lost and not accept_loss:
                     raise InvalidState(
                         f"Repairing {root} gives up {'; '.join(report.lost)}."
                         " Fix: restore a backup, or accept the loss: accept_loss=True, --accept-loss."
                     )
-                _change(layout, plan)
+                if makes_format:
+                    files.remove(layout.format)
+                    files.write_file(layout.format, Format(database, duckdb.__version__).encode())
+                _change(layout, database, plan)
                 report.applied = True
             return report
         finally:
             lock.release()
 
 
-def _examined(layout: Layout, report: RepairReport) -> _Plan:
+def _examined(layout: Layout, database: UUID, report: RepairReport) -> _Plan:
     """Find what is wrong; nothing but `build/` is written to."""
-    plan = _of_small_files(layout, report)
-    with ExitStack() as held:
-        try:
-            engine = held.enter_context(closing(Engine.open(layout.catalog, read_only=True)))
-        except Corrupted as refusal:
-            report.findings.append(f"{layout.catalog}: {refusal.found}")
-            tried = held.enter_context(mend.rehearsed(layout, plan.database, refusal))
-            if tried is None:
-                raise
-            engine, plan.steps = tried
-        held.enter_context(reading_catalog(layout.catalog))
-        cursor = engine.cursor()
-        plan.seq = catalog.last_seq(cursor)
-        proven = mend.proven_seq(layout, plan.database)
-        if proven > plan.seq:
-            report.findings.append(f"{layout.catalog} ends with commit {plan.seq}; commit {proven} is proven")
-            report.lost.append(f"commits {plan.seq + 1} to {proven}")
-        for table in load_tables(cursor):
-            for stored in load_files(cursor, plan.database, table):
-                damage = _damage_of(layout, cursor, table, stored)
-                if damage is not None:
-                    plan.damages.append(damage)
-                    name = f"{table.schema.name}.{stored.column}"
-                    report.findings.append(f"{layout.vector_file(stored.identity.file)}, vectors of {name}, is damaged")
-                    if len(damage.slots):
-                        report.lost.append(f"{len(damage.slots)} vectors of {name}")
+    plan = _chosen(layout, database, report)
+    proven = mend.proven_seq(layout, database)
+    if proven > plan.seq:
+        report.lost.append(f"commits {plan.seq + 1} to {proven}")
+    for damage in plan.damages:
+        name = f"{damage.table.schema.name}.{damage.file.column}"
+        path = layout.vector_file(damage.file.identity.file)
+        report.findings.append(f"{path}, vectors of {name}, is damaged")
+        if len(damage.slots):
+            report.lost.append(f"{len(damage.slots)} vectors of {name}")
     return plan
 
 
-def _of_small_files(layout: Layout, report: RepairReport) -> _Plan:
-    """Whose database it is: FORMAT and WITNESS both tell, and one is made again from the other."""
+def _chosen(layout: Layout, database: UUID, report: RepairReport) -> _Plan:
+    """What is to be done with the catalog as it is; with one that keeps the most commits, where that cannot stay.
+
+    Corrupted where there is none.
+    """
+    proven = mend.proven_seq(layout, database)
+    try:
+        plan = _plan_of(layout, database, layout.catalog)
+    except FormatVersionError:
+        raise
+    except Corrupted as refusal:
+        report.findings.append(f"{layout.catalog}: {refusal.found}")
+        plans = [*_mended(layout, database, refusal), *_published(layout, database)]
+        if not plans:
+            raise
+    else:
+        if plan.seq >= proven:
+            return plan
+        report.findings.append(f"{layout.catalog} ends with commit {plan.seq}; commit {proven} is proven")
+        plans = [plan, *_published(layout, database)]
+    return max(plans, key=lambda plan: (plan.adopted is None or not plan.damages, plan.seq))
+
+
+def _mended(layout: Layout, database: UUID, refusal: Corrupted) -> Iterator[_Plan]:
+    """The catalog that DuckDB refused, as far as its log is sound, or before a checkpoint that was cut short."""
+    with mend.rehearsed(layout, database, refusal) as tried, suppress(Corrupted):
+        if tried is not None:
+            engine, steps = tried
+            yield replace(_read(layout, database, engine.cursor()), steps=steps)
+
+
+def _published(layout: Layout, database: UUID) -> Iterator[_Plan]:
+    """The catalogs of the published snapshots."""
+    for folder in sorted(layout.snapshots.glob("s-*")):
+        with suppress(Corrupted):
+            _, path = checked_catalog(layout, folder, database)
+            yield replace(_plan_of(layout, database, path), adopted=path)
+
+
+def _plan_of(layout: Layout, database: UUID, path: Path) -> _Plan:
+    with closing(Engine.open(path, read_only=True)) as engine:
+        return _read(layout, database, engine.cursor())
+
+
+def _read(layout: Layout, database: UUID, cursor: duckdb.DuckDBPyConnection) -> _Plan:
+    """Read all of a catalog as an open and a check do; Corrupted where they would refuse it."""
+    damages = []
+    with reading_catalog(layout.catalog):
+        read_all(cursor)
+        load_views(cursor)
+        for table in load_tables(cursor):
+            load_rows(cursor, table)
+            for stored in load_files(cursor, database, table):
+                damage = _damage_of(layout, cursor, table, stored)
+                if damage is not None:
+                    damages.append(damage)
+        return _Plan(catalog.last_seq(cursor), damages)
+
+
+def _of_small_files(layout: Layout, report: RepairReport) -> tuple[UUID, bool]:
+    """Whose database it is, which FORMAT and WITNESS both tell; and whether FORMAT is to be made again."""
     database: UUID | None = None
     try:
         database = read_format(layout, read_only=False).database
@@ -167,7 +221,7 @@ def _of_small_files(layout: Layout, report: RepairReport) -> _Plan:
             f"{layout.format} and {layout.witness} are both damaged. Fix: restore the database from a backup.",
             path=layout.format,
         )
-    return _Plan(database or known.pop(), makes_format=database is None)
+    return database or known.pop(), database is None
 
 
 def _damage_of(
@@ -181,6 +235,8 @@ def _damage_of(
         with closing(File(path, "read")) as file:
             try:
                 check_header(file.read_at(0, WITNESS_OFFSET), stored.identity, path)
+            except FormatVersionError:
+                raise
             except Corrupted:
                 is_sound = False
             for begin, end in _bad_ranges(cursor, file, stored):
@@ -208,13 +264,13 @@ def _bad_ranges(cursor: duckdb.DuckDBPyConnection, file: File, stored: StoredFil
     return found
 
 
-def _change(layout: Layout, plan: _Plan) -> None:
-    if plan.makes_format:
-        files.remove(layout.format)
-        files.write_file(layout.format, Format(plan.database, duckdb.__version__).encode())
+def _change(layout: Layout, database: UUID, plan: _Plan) -> None:
+    files.make_missing(layout.directories)
+    if plan.adopted is not None:
+        _adopt(layout, plan.adopted)
     for step in plan.steps:
         step.make(lambda path: path, layout, layout.quarantine / f"{uuid4().hex}.bytes")
-    seq = 1 + max(plan.seq, mend.proven_seq(layout, plan.database), _attempted(layout))
+    seq = 1 + max(plan.seq, mend.proven_seq(layout, database), _attempted(layout))
     with closing(Engine.open(layout.catalog)) as engine:
         cursor = engine.cursor()
         cursor.execute("BEGIN")
@@ -225,13 +281,32 @@ def _change(layout: Layout, plan: _Plan) -> None:
         cursor.execute("COMMIT")
         engine.checkpoint()
     files.remove(layout.witness)
-    write_witness(layout, plan.database, seq)
+    write_witness(layout, database, seq)
     for damage in plan.damages:
         path = layout.vector_file(damage.file.identity.file)
         if path.exists():
             files.rename(path, layout.quarantine / path.name)
     for directory in (layout.quarantine, layout.vectors, layout.root):
         files.sync_directory(directory)
+
+
+def _adopt(layout: Layout, source: Path) -> None:
+    """Put a copy of a snapshot's catalog in place of the one there is, which goes to quarantine with its log.
+
+    The log goes first: with another catalog than its own it would be replayed. Cut short there, it is repeated.
+    """
+    name = uuid4().hex
+    made = layout.build / f"{name}.duckdb"
+    files.copy(source, made)
+    if layout.catalog.exists():
+        files.copy(layout.catalog, layout.quarantine / f"{name}.duckdb")
+    if layout.log.exists():
+        files.rename(layout.log, layout.quarantine / f"{name}.wal")
+    for directory in (layout.quarantine, layout.root):
+        files.sync_directory(directory)
+    files.rename(made, layout.catalog)
+    files.remove(layout.undo)
+    files.sync_directory(layout.root)
 
 
 def _attempted(layout: Layout) -> int:

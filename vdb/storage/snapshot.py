@@ -110,13 +110,7 @@ def _pinned(folder: Path) -> DirectoryLock | None:
 
 
 def _open(layout: Layout, folder: Path, pin: DirectoryLock, options: Options) -> Handle:
-    manifest, database = Manifest.read(folder / "MANIFEST"), read_format(layout, read_only=True).database
-    path = folder / layout.catalog.name
-    if manifest.database != database:
-        raise _unfit(path, f"it is of database {manifest.database.hex}, not {database.hex}")
-    with closing(File(path, "read")) as file:
-        if file.size != manifest.catalog_bytes or crc_of(file) != manifest.catalog_crc:
-            raise _unfit(path, "it is not what was published")
+    manifest, path = checked_catalog(layout, folder, read_format(layout, read_only=True).database)
     home = SnapshotHome(layout, manifest.database, path, pin, options)
     engine = Engine.open(path, True, options.duckdb_memory, options.threads)
     opened: list[VectorFile] = []
@@ -137,6 +131,19 @@ def _open(layout: Layout, folder: Path, pin: DirectoryLock, options: Options) ->
             raise _unfit(path, str(error)) from error
         raise
     return Handle(home, engine, DatabaseState(seq, tables, views), seq, Account(options.memory_limit))
+
+
+def checked_catalog(layout: Layout, folder: Path, database: uuid.UUID) -> tuple[Manifest, Path]:
+    """The manifest and the catalog of a snapshot; Corrupted where they do not fit, or are another database's."""
+    manifest, path = Manifest.read(folder / "MANIFEST"), folder / layout.catalog.name
+    if manifest.database != database:
+        raise _unfit(path, f"it is of database {manifest.database.hex}, not {database.hex}")
+    if not path.exists():
+        raise _unfit(path, "it is missing")
+    with closing(File(path, "read")) as file:
+        if file.size != manifest.catalog_bytes or crc_of(file) != manifest.catalog_crc:
+            raise _unfit(path, "it is not what was published")
+    return manifest, path
 
 
 def _unfit(path: Path, what: str) -> Corrupted:

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -16,6 +17,9 @@ from vdb.storage.vector_header import DATA_OFFSET
 if TYPE_CHECKING:
     from pathlib import Path
 
+TABLES = "SELECT schema_name, table_name FROM duckdb_tables()"
+CATALOG_BLOCK_BYTES = 262_144
+FIRST_BLOCK = 12_288
 N = 9000
 DIM = 4  # 4,096 vectors in a block of checksums
 
@@ -40,6 +44,11 @@ def overwrite(path: Path, at: int, data: bytes) -> None:
     with path.open("r+b") as file:
         file.seek(at)
         file.write(data)
+
+
+def edit(catalog: Path, statement: str) -> None:
+    with duckdb.connect(str(catalog)) as connection:
+        connection.execute(statement)
 
 
 def tree(path: Path) -> dict[str, bytes]:
@@ -170,6 +179,113 @@ def test_a_newer_format_is_left_to_a_newer_vdb(path: Path, version: tuple[int, i
     with pytest.raises(vdb.FormatVersionError):
         vdb.repair(path, apply=True)
     assert tree(path) == before
+
+
+def test_empty_directories_may_be_missing(path: Path) -> None:
+    shutil.rmtree(path / "index")
+    for name in ("build", "snapshots", "quarantine"):
+        (path / name).rmdir()
+    assert vdb.repair(path).findings == []
+    with vdb.connect(path, read_only=True) as db:
+        assert db.table("t").search([3] * DIM, 1, strategy="scan").ids.tolist() == [3]
+    check(path, range(0))
+
+
+@pytest.fixture
+def published(path: Path) -> Path:
+    """The database after a publication at its newest commit."""
+    with vdb.connect(path) as db:
+        db.publish()
+    return path
+
+
+@pytest.mark.parametrize("damage", ["headers", "missing", "slots", "commits"])
+def test_a_catalog_beyond_repair_gives_way_to_that_of_the_snapshot(published: Path, damage: str) -> None:
+    catalog = published / "catalog.duckdb"
+    if damage == "headers":
+        overwrite(catalog, 4096, bytes(8192))
+    elif damage == "missing":
+        catalog.unlink()
+    else:
+        edit(catalog, "UPDATE t SET _slot = 0" if damage == "slots" else "DELETE FROM vdb.commits WHERE seq > 1")
+    before = tree(published)
+    with pytest.raises(vdb.Corrupted):
+        vdb.connect(published)
+    report = vdb.repair(published)
+    assert report.lost == []
+    assert [finding.split(":")[0].split(" ends")[0] for finding in report.findings] == [str(catalog)]
+    assert tree(published) == before
+    assert vdb.repair(published, apply=True).applied
+    if damage != "missing":
+        (saved,) = (published / "quarantine").glob("*.duckdb")
+        assert saved.read_bytes() == before[str(catalog)]
+    assert vdb.repair(published).findings == []
+    check(published, range(0))
+
+
+def test_commits_after_the_snapshot_are_given_up_only_where_that_is_accepted(published: Path, tmp_path: Path) -> None:
+    with vdb.connect(published) as db:
+        seq = db.store.state.seq
+        for number in (5, 6):
+            db.table("t").add([{"id": N + number, "e": [1] * DIM}])
+        shutil.copytree(published, tmp_path / "killed")
+    killed = tmp_path / "killed"
+    overwrite(killed / "catalog.duckdb", 4096, bytes(8192))
+    log = (killed / "catalog.duckdb.wal").read_bytes()
+    assert vdb.repair(killed).lost == [f"commits {seq + 1} to {seq + 2}"]
+    with pytest.raises(vdb.InvalidState, match="accept the loss"):
+        vdb.repair(killed, apply=True)
+    assert vdb.repair(killed, apply=True, accept_loss=True).applied
+    (saved,) = (killed / "quarantine").glob("*.wal")
+    assert saved.read_bytes() == log
+    check(killed, range(0))
+
+
+def test_a_snapshot_proves_commits_too(path: Path, tmp_path: Path) -> None:
+    shutil.copytree(path, tmp_path / "old")
+    with vdb.connect(path) as db:
+        db.table("t").add([{"id": N + 5, "e": [1] * DIM}])
+        seq = db.publish()
+    shutil.rmtree(tmp_path / "old" / "snapshots")
+    shutil.copytree(path / "snapshots", tmp_path / "old" / "snapshots")
+    with pytest.raises(vdb.MetadataLost):
+        vdb.connect(tmp_path / "old")
+    report = vdb.repair(tmp_path / "old")
+    assert report.lost == [f"commits {seq} to {seq}"]
+    assert report.findings == [
+        f"{tmp_path / 'old' / 'catalog.duckdb'} ends with commit {seq - 1}; commit {seq} is proven"
+    ]
+    assert vdb.repair(tmp_path / "old", apply=True, accept_loss=True).applied
+    check(tmp_path / "old", range(0))
+
+
+@pytest.mark.parametrize("change", ["UPDATE t SET _slot = 0", "DELETE FROM t WHERE id = 7", "DROP TABLE vdb.commits"])
+def test_rows_that_contradict_the_catalog_are_told(path: Path, change: str) -> None:
+    edit(path / "catalog.duckdb", change)
+    for apply in (False, True):
+        with pytest.raises(vdb.Corrupted, match="does not fit its database"):
+            vdb.repair(path, apply=apply, accept_loss=True)
+
+
+def test_damaged_rows_are_told(path: Path) -> None:
+    """No block of the table's, or of vdb's, is damaged without a word."""
+    catalog = path / "catalog.duckdb"
+    with duckdb.connect(str(catalog), read_only=True) as connection:
+        tables = [f"{schema}.{name}" for schema, name in connection.execute(TABLES).fetchall()]
+        blocks = {
+            block
+            for table in tables
+            for (block,) in connection.execute(f"SELECT block_id FROM pragma_storage_info('{table}')").fetchall()
+            if block >= 0
+        }
+    assert blocks
+    whole = catalog.read_bytes()
+    for block in blocks:
+        overwrite(catalog, FIRST_BLOCK + block * CATALOG_BLOCK_BYTES + 500, b"\x55\x00\xff")
+        with pytest.raises(vdb.Corrupted):
+            vdb.repair(path)
+        catalog.write_bytes(whole)
+    assert vdb.repair(path).findings == []
 
 
 def test_what_is_beyond_repair_is_told(path: Path, tmp_path: Path) -> None:
