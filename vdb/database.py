@@ -276,7 +276,10 @@ class Database:
         self.indexes.metrics.register(metric)
 
     def has_commit(self, seq: int) -> bool:
-        """Whether commit `seq` is in the database: what to ask after `CommitOutcomeUnknown`."""
+        """Whether commit `seq` is in the database: what to ask after `CommitOutcomeUnknown`.
+
+        Of commits before the newest thousand it may be forgotten.
+        """
         return self.store.has_commit(check_integer("seq", seq))
 
     def publish(self) -> int:

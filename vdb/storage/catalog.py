@@ -16,12 +16,15 @@ from vdb.types import Column, VectorColumn
 
 if TYPE_CHECKING:
     import uuid
+    from collections.abc import Collection
 
     import duckdb
 
     from vdb.storage.state import IndexRecord, TableState
     from vdb.storage.vector_header import Identity
     from vdb.storage.vectors import Segment
+
+REMEMBERED_COMMITS: Final = 1000
 
 _SCHEMA: Final = """
 CREATE SCHEMA vdb;
@@ -69,6 +72,15 @@ def has_commit(cursor: duckdb.DuckDBPyConnection, seq: int) -> bool:
 def add_commit(cursor: duckdb.DuckDBPyConnection, seq: int) -> None:
     """Record the commit that the running transaction is."""
     cursor.execute("INSERT INTO vdb.commits VALUES (?, make_timestamp(?))", [seq, time.time_ns() // 1000])
+
+
+def forget_commits(cursor: duckdb.DuckDBPyConnection, kept: Collection[int]) -> None:
+    """Forget all but the newest commits and those in `kept`: the list would grow for ever."""
+    cursor.execute(
+        "DELETE FROM vdb.commits WHERE NOT list_contains(?, seq)"
+        " AND seq < (SELECT min(seq) FROM (SELECT seq FROM vdb.commits ORDER BY seq DESC LIMIT ?))",
+        [list(kept), REMEMBERED_COMMITS],
+    )
 
 
 def add_table(cursor: duckdb.DuckDBPyConnection, table: TableState) -> None:

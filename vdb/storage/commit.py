@@ -119,6 +119,8 @@ def _prepare(pending: Pending, seq: int) -> None:
     for vectors in appended:
         catalog.update_segment(cursor, vectors.identity.file, vectors.segment())
     catalog.add_commit(cursor, seq)
+    if pending.folds_log:  # a log with everything in it: now and then is enough
+        catalog.forget_commits(cursor, {vectors.witnessed_seq for vectors in _sources(pending.tables.values())})
 
 
 def _finish(pending: Pending, seq: int) -> None:

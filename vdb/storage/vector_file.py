@@ -94,6 +94,12 @@ class VectorFile(Vectors):
         return DATA_OFFSET + self.committed.slots * self.identity.stride
 
     @property
+    def witnessed_seq(self) -> int:
+        """Of the newest record."""
+        newest = self._newest_witness[1]
+        return 0 if newest is None else newest.seq
+
+    @property
     def size(self) -> int:
         """Length of the file."""
         return self._size

@@ -66,6 +66,11 @@ class Vectors(ABC):
         """Set aside what `slots` rows in all take, and no more: a full disk is found before anything is copied."""
 
     @property
+    def witnessed_seq(self) -> int:
+        """The newest commit that its witness records speak of, 0 where there are none: an open asks for that one."""
+        return 0
+
+    @property
     def memory_bytes(self) -> int:
         """Of what is kept in memory: the norms, and vectors that have no file."""
         return self._norms.memory_bytes

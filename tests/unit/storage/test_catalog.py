@@ -120,6 +120,16 @@ def test_recall_curve_stays_with_the_index_it_was_measured_on(
     assert cursor.execute("SELECT count(*) FROM vdb.recall_curves").fetchone() == (0,)
 
 
+def test_old_commits_are_forgotten_but_for_those_that_are_asked_for(cursor: duckdb.DuckDBPyConnection) -> None:
+    cursor.execute("INSERT INTO vdb.commits SELECT 2 * range, make_timestamp(0) FROM range(1, 1500)")
+    catalog.forget_commits(cursor, {8, 9, 2998})
+    found = [seq for (seq,) in cursor.execute("SELECT seq FROM vdb.commits ORDER BY seq").fetchall()]
+    assert found == [8, *range(1000, 2999, 2)]
+    catalog.forget_commits(cursor, [])
+    assert catalog.last_seq(cursor) == 2998
+    assert cursor.execute("SELECT count(*) FROM vdb.commits").fetchone() == (catalog.REMEMBERED_COMMITS,)
+
+
 def test_commits_are_found_by_sequence(cursor: duckdb.DuckDBPyConnection) -> None:
     catalog.add_commit(cursor, 3)
     catalog.add_commit(cursor, 7)

@@ -16,7 +16,7 @@ from papers import DIM, PAPERS, contents
 
 from vdb._core import ABSENT_SLOT, RowSet
 from vdb.errors import Corrupted, DiskFull, InvalidState
-from vdb.storage import compact, files, verify
+from vdb.storage import catalog, compact, files, verify
 from vdb.storage.batch import make_batch
 from vdb.storage.state import Generation, IndexRecord, TableState
 from vdb.storage.store import Store
@@ -396,6 +396,30 @@ def test_a_database_is_checked_while_it_is_compacted(disk: Store, monkeypatch: p
     assert len(compacted) == 2
     assert all(compacted)
     disk.close()
+
+
+def test_a_compaction_forgets_commits_but_those_that_files_speak_of(
+    disk: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "REMEMBERED_COMMITS", 20)
+    with disk.begin() as transaction:
+        transaction.create_table(replace(PAPERS, name="other"))
+    other = disk.state.seq
+    for _ in range(catalog.REMEMBERED_COMMITS + 3):
+        with disk.begin() as transaction:
+            transaction.update("papers", np.array([papers(disk).live.to_slots()[0]], np.uint32), {"title": "x"})
+    first = disk.state.seq - catalog.REMEMBERED_COMMITS
+    with disk.begin() as transaction:
+        transaction.delete("papers", papers(disk).live.to_slots()[:1])
+    squeeze(disk)
+    assert disk.has_commit(disk.state.seq)
+    assert disk.has_commit(other)
+    assert not disk.has_commit(first)
+    count = disk._handle.engine.cursor().execute("SELECT count(*) FROM vdb.commits").fetchone()
+    assert count == (catalog.REMEMBERED_COMMITS + 1,)
+    disk.close()
+    assert disk.path is not None
+    Store.open(disk.path).close()
 
 
 def test_it_is_worthwhile_where_most_slots_are_dead_and_there_are_thousands(store: Store) -> None:
