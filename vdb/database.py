@@ -11,7 +11,7 @@ from vdb.attributes.keeper import Attributes
 from vdb.errors import InvalidArgument, InvalidState, VdbError
 from vdb.index.manager import IndexManager
 from vdb.index.snapshot import Snapshots
-from vdb.index.spec import check_integer, check_name
+from vdb.index.spec import check_integer, check_name, check_progress
 from vdb.query.execute import Executor
 from vdb.query.resolve import Resolver
 from vdb.sql.session import Session
@@ -210,8 +210,7 @@ class Database:
         """Do what `Table.compact` says."""
         if self.store.transaction is not None:
             raise InvalidState("A table cannot be compacted inside a transaction. Fix: compact it after the commit.")
-        if progress is not None and not callable(progress):
-            raise InvalidArgument(f"progress must be callable, got {progress!r}.\n  Fix: pass f(done, total), or None.")
+        check_progress(progress)
         with self.store.begin() as transaction:
             return self._upkeep.compact(transaction, check_name("a table", table), progress)
 
@@ -314,6 +313,7 @@ class Database:
         commits are missing; nothing is left of a copy that failed. `progress` is called with bytes copied and bytes in
         all.
         """
+        check_progress(progress)
         self.store.back_up(path, progress)
 
     def export_table(

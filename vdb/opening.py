@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from vdb.database import Database
 from vdb.errors import InvalidArgument
+from vdb.storage.layout import IN_MEMORY, checked_path
 from vdb.storage.store import Store
 from vdb.types import DURABILITIES
 
 if TYPE_CHECKING:
+    import os
+
     from vdb.types import Durability
 
 
@@ -65,11 +67,9 @@ def connect(
     """
     if not isinstance(threads, int) or isinstance(threads, bool) or threads < 0:
         raise InvalidArgument(f"threads must be 0 (all) or a positive integer, got {threads!r}.")
-    if not isinstance(path, (str, os.PathLike)):
-        raise InvalidArgument(f'path must be a path or ":memory:", got {path!r}.')
     if durability not in DURABILITIES:
         raise InvalidArgument(f"durability must be one of {', '.join(DURABILITIES)}, got {durability!r}.")
-    place = None if path == ":memory:" else path
+    place = None if path == IN_MEMORY else checked_path(path)
     return Database(Store.open(place, read_only, memory_limit, threads or None, durability), threads)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ import vdb
 from vdb.storage import files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -118,6 +119,27 @@ def test_backup_is_refused_where_it_cannot_be(db: vdb.Database, tmp_path: Path) 
         memory.backup(tmp_path / "copy")
     with pytest.raises(vdb.NotFound):
         vdb.restore(tmp_path / "nowhere", tmp_path / "again")
+    with pytest.raises(vdb.InvalidArgument, match="progress must be callable"):
+        db.backup(tmp_path / "copy", progress=3)  # type: ignore[arg-type]
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("name", ["", ":memory:", "a\0b", "/x/\ud800", b"x", None, 5, "y" * 300, "z" * 240])
+def test_a_path_that_can_be_none_is_refused(
+    db: vdb.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    calls: list[Callable[[], object]] = [lambda: db.backup(name), lambda: vdb.restore(db.store.path, name)]  # type: ignore[arg-type]
+    if name != ":memory:":
+        calls.append(lambda: vdb.connect(name))
+    if not str(name).startswith("z"):
+        calls.append(lambda: vdb.repair(name))
+    db.publish()
+    for call in calls:
+        with pytest.raises(vdb.InvalidArgument, match="Fix:"):
+            call()
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_backup_that_finds_the_disk_full_leaves_nothing(

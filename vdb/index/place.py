@@ -12,6 +12,7 @@ from vdb.errors import AlreadyExists, InvalidArgument, InvalidState
 from vdb.index.label_spec import Label
 from vdb.index.range_spec import Range
 from vdb.index.repair import Repair
+from vdb.index.spec import check_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,8 +97,7 @@ def check_asked(state: TableState, column: str, progress: object) -> None:
     if column not in state.vectors:
         known = ", ".join(state.vectors)
         raise InvalidArgument(f"{state.schema.name}.{column} is not a vector column. Vector columns: {known}.")
-    if progress is not None and not callable(progress):
-        raise InvalidArgument(f"progress must be callable, got {progress!r}.\n  Fix: pass f(done, total), or None.")
+    check_progress(progress)
 
 
 def check_free(name: str, state: TableState) -> None:

@@ -219,6 +219,12 @@ def check_name(what: str, value: object) -> str:
     raise InvalidArgument(f"{what} must be a name, got {value!r}.\n  Fix: pass a string that is not empty.")
 
 
+def check_progress(progress: object) -> None:
+    """InvalidArgument where progress cannot be told."""
+    if progress is not None and not callable(progress):
+        raise InvalidArgument(f"progress must be callable, got {progress!r}.\n  Fix: pass f(done, total), or None.")
+
+
 def check_integer(name: str, value: object) -> int:
     """`value` as an int; bools and floats are refused."""
     if not isinstance(value, bool):

@@ -59,14 +59,18 @@ def back_up(handle: Handle, target: Path, progress: Callable[[int, int], None] |
     if handle.own_transaction() is not None:
         raise InvalidState("A transaction is open in this thread. Fix: back up after the commit.")
     handle.recovery.demand_all(home.catalog_path)
+    with io_errors("back up to", target), ExitStack() as opened:
+        _check_target(home, target)
+        build(target, lambda built: _fill(handle, home, built, opened, progress)).release()
+
+
+def _check_target(home: DiskHome, target: Path) -> None:
     if home.layout.root in (target, *target.parents):
         raise InvalidArgument(f"{target} is inside the database. Fix: choose a path beside it, or on another disk.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise AlreadyExists(f"There is something at {target}. Fix: choose a path that does not exist.")
     if not target.parent.is_dir():
         raise InvalidArgument(f"There is no directory {target.parent}. Fix: create it first.")
-    with io_errors("back up to", target), ExitStack() as opened:
-        build(target, lambda built: _fill(handle, home, built, opened, progress)).release()
 
 
 def _fill(

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from vdb.errors import Corrupted, DiskFull, InvalidState, VdbError
+from vdb.errors import Corrupted, DiskFull, InvalidArgument, InvalidState, VdbError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -229,6 +229,8 @@ def translated(error: OSError, action: str, path: Path | None) -> VdbError:
         return InvalidState(
             f"May not {action} {path}: {error.strerror}. Fix: correct the permissions, or open with read_only=True."
         )
+    if error.errno == errno.ENAMETOOLONG:
+        return InvalidArgument(f"Could not {action} {path}: {error.strerror}. Fix: choose a shorter name.")
     if error.errno in (errno.EIO, errno.ENOENT):
         return Corrupted(
             f"Could not {action} {path}: {error.strerror}. Fix: restore it from a backup.", path=path or ""

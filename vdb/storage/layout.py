@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from vdb import _core
-from vdb.errors import Corrupted, FormatVersionError
+from vdb.errors import Corrupted, FormatVersionError, InvalidArgument
 from vdb.storage.sealed import seal, unseal
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FORMAT_MAJOR: Final = 1
 FORMAT_MINOR: Final = 0
+IN_MEMORY: Final = ":memory:"  # a name that is no place
 RESERVE_BYTES: Final = 1 << 20
 
 WITNESS_SLOT_BYTES: Final = 4096
@@ -52,6 +52,22 @@ class Layout:
     def index_file(self, file: str) -> Path:
         """The index snapshot of that uuid."""
         return self.index / f"{file}.idx"
+
+
+def checked_path(path: object) -> Path:
+    """The place that the name of a database is of, links resolved; InvalidArgument where it can be none."""
+    try:
+        text = os.fspath(path)  # type: ignore[call-overload]
+        is_name = isinstance(text, str) and text != "" and b"\0" not in os.fsencode(text)
+    except (TypeError, UnicodeEncodeError):
+        is_name = False
+    if not is_name:
+        raise InvalidArgument(
+            f"A database path must be a non-empty string or path, got {path!r}. Fix: name a directory."
+        )
+    if text == IN_MEMORY:
+        raise InvalidArgument(f"{text!r} is a database without files, and no path. Fix: name a directory.")
+    return Path(os.path.realpath(text))
 
 
 @dataclass(frozen=True)

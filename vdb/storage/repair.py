@@ -7,10 +7,8 @@ backup. Originals go to `quarantine/`.
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
@@ -23,7 +21,14 @@ from vdb.storage import catalog, files, mend, rows
 from vdb.storage.connection import Engine, duckdb_errors
 from vdb.storage.files import File, io_errors
 from vdb.storage.home import write_witness
-from vdb.storage.layout import WITNESS_SLOT_BYTES, WITNESS_SLOTS, Format, Layout, WitnessRecord
+from vdb.storage.layout import (
+    WITNESS_SLOT_BYTES,
+    WITNESS_SLOTS,
+    Format,
+    Layout,
+    WitnessRecord,
+    checked_path,
+)
 from vdb.storage.lock import DirectoryLock
 from vdb.storage.recovery import load_rows, read_format, reading_catalog
 from vdb.storage.snapshot import checked_catalog
@@ -34,7 +39,9 @@ from vdb.storage.verify import read_all
 from vdb.types import DTYPES
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
+    from pathlib import Path
 
     from vdb.storage.stored import StoredFile, StoredTable
     from vdb.types import Slots
@@ -91,8 +98,8 @@ def repair(path: str | os.PathLike[str], *, apply: bool = False, accept_loss: bo
 
     Raises
     ------
-    NotFound, Locked
-        There is no database, or it is open.
+    InvalidArgument, NotFound, Locked
+        The path can be none, there is no database, or it is open.
     InvalidState
         Something would be lost, and `accept_loss` does not allow it.
     FormatVersionError
@@ -100,11 +107,10 @@ def repair(path: str | os.PathLike[str], *, apply: bool = False, accept_loss: bo
     Corrupted
         The catalog is damaged beyond repair.
     """
-    root = Path(os.path.realpath(path))
+    root = checked_path(path)
     layout = Layout(root)
-    if not layout.catalog.exists() and not layout.current.exists():
-        raise NotFound(f"There is no database at {root}, or no catalog in it. Fix: restore it from a backup.")
     with io_errors("repair", root), duckdb_errors(f"to repair {root}"):
+        _demand_database(layout)
         lock = DirectoryLock.acquire(layout.lock, shared=False)
         try:
             report = RepairReport()
@@ -124,6 +130,13 @@ def repair(path: str | os.PathLike[str], *, apply: bool = False, accept_loss: bo
             return report
         finally:
             lock.release()
+
+
+def _demand_database(layout: Layout) -> None:
+    """NotFound where there is none: nothing is made in a folder that is not vdb's."""
+    named = layout.format.exists() or layout.witness.exists()
+    if not named or not (layout.catalog.exists() or layout.current.exists()):
+        raise NotFound(f"There is no database at {layout.root}, or no catalog in it. Fix: restore it from a backup.")
 
 
 def _examined(layout: Layout, database: UUID, report: RepairReport) -> _Plan:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from vdb.storage.create import create, sweep_unfinished
 from vdb.storage.files import File, io_errors
 from vdb.storage.handle import Handle
 from vdb.storage.home import DiskHome, MemoryHome
-from vdb.storage.layout import Layout
+from vdb.storage.layout import Layout, checked_path
 from vdb.storage.lock import DirectoryLock
 from vdb.storage.memory import Account, parse_size
 from vdb.storage.read import Reader
@@ -29,6 +28,7 @@ from vdb.storage.state import DatabaseState, IndexRecord, TableState, VectorStat
 from vdb.storage.transaction import WriteTransaction
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator
 
     from vdb.storage.report import RecoveryReport
@@ -91,7 +91,7 @@ class Store:
         options = Options(read_only, parse_size(memory_limit), threads, durability)
         if path is None:
             return cls(_open_memory(options))
-        root = _checked_path(path)
+        root = checked_path(path)
         with io_errors("open", root):
             return cls(_open_directory(root, options))
 
@@ -255,7 +255,7 @@ class Store:
 
     def back_up(self, target: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> None:
         """Copy the newest commit to a free path, while commits go on; as `backup.back_up`."""
-        backup.back_up(self._handle, _checked_path(target), progress)
+        backup.back_up(self._handle, checked_path(target), progress)
 
     def close(self) -> None:
         """Wait for running calls, fold the log into the catalog and let go of the directory; again does nothing."""
@@ -343,18 +343,6 @@ def _create_if_free(layout: Layout, read_only: bool) -> DirectoryLock | None:
     if not root.parent.is_dir():
         raise InvalidArgument(f"There is no directory {root.parent} to create {root.name} in. Fix: create it first.")
     return create(root)
-
-
-def _checked_path(path: str | os.PathLike[str]) -> Path:
-    try:
-        text = os.fspath(path)
-    except TypeError:
-        text = ""
-    if not isinstance(text, str) or text == "" or "\0" in text:
-        raise InvalidArgument(
-            f"A database path must be a non-empty string or path, got {path!r}. Fix: name a directory."
-        )
-    return Path(os.path.realpath(text))
 
 
 def _what_file(path: Path) -> str:

@@ -181,6 +181,13 @@ def test_a_newer_format_is_left_to_a_newer_vdb(path: Path, version: tuple[int, i
     assert tree(path) == before
 
 
+def test_a_folder_of_others_is_left_alone(tmp_path: Path) -> None:
+    duckdb.connect(str(tmp_path / "catalog.duckdb")).close()
+    with pytest.raises(vdb.NotFound, match="no database"):
+        vdb.repair(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["catalog.duckdb"]
+
+
 def test_empty_directories_may_be_missing(path: Path) -> None:
     shutil.rmtree(path / "index")
     for name in ("build", "snapshots", "quarantine"):
