@@ -210,7 +210,7 @@ def wrapped(error: duckdb.Error, doing: str) -> VdbError:
         return _too_little_memory(reason)
     if isinstance(error, duckdb.InterruptException):
         return stopped()
-    if _DAMAGED in reason:
+    if reason.startswith(_DAMAGED):
         return Corrupted(
             f"The catalog is damaged: DuckDB failed {doing}: {reason}. Fix: restore the database from a backup.",
             section="catalog",

@@ -142,3 +142,8 @@ def test_a_check_beside_commits_compares_one_state(path: Path, monkeypatch: pyte
         monkeypatch.setattr(File, "read_at", commit_after)
         assert db.check() == []
         assert len(db.table("t")) == N + 1
+
+
+def test_an_error_of_the_callers_is_no_damage(path: Path) -> None:
+    with vdb.connect(path) as db, pytest.raises(vdb.InvalidArgument):
+        db.sql("SELECT error('Corrupt database file')").fetchall()
