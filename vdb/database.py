@@ -185,14 +185,9 @@ class Database:
         Reads of this thread inside the block see them; other threads do not until the block ends, and wait for it
         before they write.
         """
-        transaction = self.store.begin()
-        try:
-            with transaction:
-                yield self
-                touched = list(transaction.state.tables)
-        except BaseException:
-            self.executor.disown(transaction)
-            raise
+        with self.store.begin() as transaction:
+            yield self
+            touched = list(transaction.state.tables)
         self._upkeep.after_commit(*touched)
 
     @contextmanager

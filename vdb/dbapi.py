@@ -110,7 +110,7 @@ class Connection:
         return self.cursor().execute(statement, parameters)
 
     def commit(self) -> None:
-        """Make what was written since the last commit durable; without writes nothing happens."""
+        """Make what was written since the last commit or BEGIN durable; without writes nothing happens."""
         self._check()
         if (transaction := self._taken()) is not None:
             transaction.close()
@@ -147,7 +147,7 @@ class Connection:
 
     def _taken(self) -> ExitStack | None:
         transaction, self._open = self._open, None
-        return transaction
+        return transaction or self._session.taken()
 
     def _check(self) -> None:
         if self._database is None:

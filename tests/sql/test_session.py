@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import numpy as np
 import pytest
+from ended_thread import in_thread
 
 import vdb
 from vdb.sql import session as session_module
@@ -309,3 +310,23 @@ def test_an_ambiguous_vector_is_an_error(items: vdb.Database) -> None:
         items.sql("SELECT a.id FROM items a, items b ORDER BY e <-> [1, 2] LIMIT 1")
     with pytest.raises(vdb.InvalidArgument, match="names a catalog"):
         items.sql("SELECT * FROM memory.main.items")
+
+
+def test_a_transaction_is_not_inherited_from_a_thread_that_ended(items: vdb.Database) -> None:
+    found = []
+
+    def begin() -> None:
+        items.sql("BEGIN; INSERT INTO items VALUES (1000, 'fr', [1, 2])")
+        found.append(items.table("items").search([1, 2], 1))
+
+    in_thread(begin)
+    assert in_thread(lambda: items.table("items").add({"id": [1001]}, e=[[1, 2]])) == [1]
+    assert items.sql("SELECT id FROM items WHERE id >= 1000").fetchall() == [(1001,)]
+    with pytest.raises(vdb.InvalidState, match="rolled back"):
+        found[0].to_dicts()
+    for statement in ("COMMIT", "ROLLBACK"):
+        with pytest.raises(vdb.InvalidState, match="No transaction was begun"):
+            items.sql(statement)
+    in_thread(lambda: items.sql("BEGIN"))
+    assert in_thread(lambda: items.sql("BEGIN; DELETE FROM items WHERE id = 1001; COMMIT").close()) == [None]
+    assert items.sql("SELECT count(*) FROM items WHERE id >= 1000").fetchall() == [(0,)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from weakref import WeakSet
 
 from vdb.errors import InvalidState
 from vdb.index.place import Superseded
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from vdb.query.resolve import Resolver
     from vdb.query.target import Near
     from vdb.storage.state import TableState
-    from vdb.storage.store import Store, WriteTransaction
+    from vdb.storage.store import Store
     from vdb.types import Predicate, Slots, TableSchema, VectorColumn
 
 T = TypeVar("T")
@@ -50,7 +49,6 @@ class Executor:
         self._indexes = indexes
         self._resolver = resolver
         self._threads = threads
-        self._rolled_back: WeakSet[WriteTransaction] = WeakSet()
         self._targets: dict[tuple[str, str, str], Target] = {}
 
     def search(self, state: TableState, request: Request) -> Hits:
@@ -127,7 +125,7 @@ class Executor:
             return RowSource(state, self._fetch(state))
 
         def check() -> None:
-            if transaction in self._rolled_back:
+            if transaction.rolled_back:  # others get its slots and row ids
                 raise InvalidState(
                     f"This result of table {state.schema.name} was found in a transaction that was rolled back."
                     " Fix: search again."
@@ -143,10 +141,6 @@ class Executor:
                 return read(session.fetch(name, _slots_now(state, session.state.tables.get(name), slots), columns))
 
         return fetch
-
-    def disown(self, transaction: WriteTransaction) -> None:
-        """Refuse what was found in a transaction that was rolled back: others get its slots and row ids."""
-        self._rolled_back.add(transaction)
 
     def _matching(self, state: TableState, predicate: Predicate) -> Resolved:
         """The rows that the predicate allows and the state they were found in, which may be a newer one."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ from vdb.sql.tokens import Reader, Script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import ExitStack
 
     from vdb.sql.session import Session
     from vdb.sql.tokens import Statement
@@ -42,9 +42,7 @@ class _RolledBack(Exception):
 
 def begin(session: Session, statement: Statement, values: Mapping[str, object]) -> Result:  # noqa: ARG001
     """BEGIN: the statements of this thread up to COMMIT or ROLLBACK become one commit."""
-    stack = ExitStack()
-    stack.enter_context(session.engine.transaction())
-    session.transactions[threading.get_ident()] = stack
+    session.begin()
     return _NOTHING
 
 
@@ -63,7 +61,7 @@ def rollback(session: Session, statement: Statement, values: Mapping[str, object
 
 
 def _taken(session: Session) -> ExitStack:
-    stack = session.transactions.pop(threading.get_ident(), None)
+    stack = session.taken()
     if stack is None:
         raise InvalidState("No transaction was begun by SQL in this thread. Fix: BEGIN one first.")
     return stack

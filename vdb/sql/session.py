@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from contextlib import ExitStack
 from functools import lru_cache, partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +29,6 @@ from vdb.storage.rows import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from contextlib import ExitStack
 
     from vdb.query.syntax import Node
     from vdb.sql.engine import Engine
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vdb.storage.session import Answer
     from vdb.storage.session import Statement as Open
     from vdb.storage.state import TableState
+    from vdb.storage.store import WriteTransaction
 
 _ATTEMPTS: Final = 10  # of a statement while tables are compacted under it
 _KEPT: Final = 512  # compiled texts
@@ -54,7 +55,7 @@ class Session:
         self.engine = engine
         self.before_write = before_write
         self.settings = Settings()
-        self.transactions: dict[int, ExitStack] = {}  # begun by SQL, by thread
+        self._begun: tuple[WriteTransaction | None, ExitStack] = (None, ExitStack())
         self._compiled: OrderedDict[str, Compiled] = OrderedDict()
         self._lock = Lock()
 
@@ -74,6 +75,20 @@ class Session:
             for statement in statements[:-1]:
                 self._run(statement, {}).close()
             return self._run(statements[-1], values)
+
+    def begin(self) -> None:
+        """Begin a transaction, which lasts until what `taken` returns is closed."""
+        stack = ExitStack()
+        stack.enter_context(self.engine.transaction())
+        self._begun = (self.engine.store.transaction, stack)
+
+    def taken(self) -> ExitStack | None:
+        """The transaction that SQL began in this thread, to be ended by the caller; None where there is none."""
+        transaction, stack = self._begun
+        if transaction is None or transaction is not self.engine.store.transaction:
+            return None
+        self._begun = (None, ExitStack())
+        return stack
 
     def _run(self, statement: Statement, values: Mapping[str, object]) -> Result:
         act = HEADS.get(statement.head)

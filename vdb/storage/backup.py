@@ -125,7 +125,7 @@ def copying(handle: Handle, home: DiskHome, begin: Callable[[], T]) -> Iterator[
     room to fold the log into it.
     """
     with ExitStack() as held:
-        with handle.writer:
+        with handle.writing():
             held.enter_context(handle.reading())
             held.enter_context(handle.unfolded())
             if not home.read_only:

@@ -53,12 +53,15 @@ class Pending:
 
 
 def commit(pending: Pending) -> int:
-    """Make the transaction durable and visible and return its sequence number.
+    """Make the transaction durable and visible and return its sequence number; that of the last where it is empty.
 
     DiskFull, or another error, where it was rolled back; CommitOutcomeUnknown where a flush failed: the handle is then
     of no more use.
     """
     handle = pending.handle
+    if pending.is_empty:
+        roll_back(pending)
+        return handle.state.seq
     seq = handle.next_seq()
     state = DatabaseState(seq, dict(pending.tables), pending.views)
     stale_indexes = _index_files(handle.state.tables.values()) - _index_files(state.tables.values())

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import threading
+import time
 import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
@@ -18,6 +20,7 @@ import duckdb
 
 from vdb.errors import InvalidState, VdbError
 from vdb.storage.report import RecoveryReport
+from vdb.storage.writer import Owner, WriterMutex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 _RECENT_STATES: Final = 8  # a reader that falls further behind between two statements starts again
 _ROOM_PER_LOG_BYTE: Final = 4  # folding writes new row groups before it frees the old ones
 _ROOM_BYTES: Final = 4 << 20
+_EXIT_SECONDS: Final = 5.0  # that the end of the process waits for its daemon threads, which are not joined
 _CLOSED: Final = "The database is closed. Fix: open it again with vdb.connect."
 _FORKED: Final = (
     "This database was opened before a fork; a child process cannot use it."
@@ -71,7 +75,7 @@ class Handle:
         self.pid = os.getpid()
         self.ended: str | None = None
         self.transaction: WriteTransaction | None = None
-        self.writer = threading.Lock()
+        self.writer = WriterMutex()
         self.publishing = threading.Lock()  # taken before `writer`
         self._unfolded = threading.RLock()  # taken after it: no checkpoint then
         self._attempted = attempted
@@ -107,7 +111,28 @@ class Handle:
     def own_transaction(self) -> WriteTransaction | None:
         """The open transaction of this thread."""
         transaction = self.transaction
-        return transaction if transaction is not None and transaction.thread == threading.get_ident() else None
+        return transaction if transaction is not None and transaction.owner.is_current else None
+
+    def take_writer(self, patience: float = math.inf) -> Owner | None:
+        """Acquire the writer mutex, and roll back what was left open by a thread that has ended; as for `patience`."""
+        owner = self.writer.acquire(patience)
+        if owner is not None and (left := self.transaction) is not None:
+            try:
+                left.abandon()
+            except BaseException:
+                self.writer.release(owner)
+                raise
+        return owner
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the writer mutex around the body."""
+        owner = self.take_writer()
+        assert owner is not None
+        try:
+            yield
+        finally:
+            self.writer.release(owner)
 
     def next_seq(self) -> int:
         """A sequence number for one attempt to commit; none is given out twice."""
@@ -176,10 +201,11 @@ class Handle:
         vectors = sum(column.source.memory_bytes for table in tables for column in table.vectors.values())
         return vectors + sum(table.row_id_buffer.memory_bytes for table in tables)
 
-    def close(self, abort: bool = False) -> None:
+    def close(self, abort: bool = False, patience: float = math.inf) -> None:
         """Finish running reads and transactions and close; a second call does nothing.
 
-        `abort` rolls a transaction of this thread back instead of refusing.
+        `abort` rolls a transaction of this thread back instead of refusing. What other threads do for longer than
+        `patience` is left to end with the process, as in a crash: what is committed stays.
         """
         if self.ended == _CLOSED or self.is_inherited:
             return
@@ -189,14 +215,25 @@ class Handle:
             transaction.rollback()
         if self.session is not None and not abort:
             raise InvalidState("A read is open in this thread. Fix: finish it, then close.")
-        with self.writer:
+        end = time.monotonic() + patience
+        owner = self.take_writer(patience)
+        try:
             with self._idle:
                 failed, self.ended, self._closing = self.ended, _CLOSED, True
-                self._idle.wait_for(lambda: self._reading <= (self.session is not None))
+                is_idle = owner is not None and self._idle.wait_for(
+                    lambda: self._reading <= (self.session is not None),
+                    None if patience == math.inf else max(end - time.monotonic(), 0.0),
+                )
                 self._closing = False
+            if not is_idle:
+                self._leave_open()
+                return
             if failed is None and not self.home.read_only:
                 self._leave_clean()
             self._let_go(truncate=failed is None)
+        finally:
+            if owner is not None:
+                self.writer.release(owner)
         _open_handles.discard(self)
 
     @contextmanager
@@ -243,6 +280,10 @@ class Handle:
         except (duckdb.Error, OSError) as error:  # every commit is durable already; the next open replays the log
             _log.warning("%s: the last checkpoint failed: %s", self.home.path, error)
 
+    def _leave_open(self) -> None:
+        _log.warning("%s: left open, for a thread is still in it; what it has not committed is lost", self.home.path)
+        self.engine.abandon()
+
     def _let_go(self, truncate: bool) -> None:
         self.engine.close()
         for table in self.state.tables.values():
@@ -262,9 +303,10 @@ class Handle:
 
 
 def _close_all() -> None:
+    end = time.monotonic() + _EXIT_SECONDS
     for handle in list(_open_handles):
         with suppress(VdbError, OSError, duckdb.Error):
-            handle.close(abort=True)
+            handle.close(abort=True, patience=max(end - time.monotonic(), 0.0))
 
 
 def _end_all_in_child() -> None:

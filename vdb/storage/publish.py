@@ -55,9 +55,9 @@ def publish(handle: Handle) -> int:
                 files.remove_tree(made)
             raise
         finally:
-            with suppress(OSError), handle.writer:  # what stays is taken away after the next publication
+            with suppress(OSError), handle.writing():  # what stays is taken away after the next publication
                 _unpin(handle, home, made.name)
-        with suppress(OSError), handle.writer:
+        with suppress(OSError), handle.writing():
             _collect(handle, home)
         return seq
 

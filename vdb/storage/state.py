@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from vdb._core import ABSENT_SLOT
+from vdb._core import ABSENT_SLOT, RowSet
 from vdb.errors import InvalidArgument, NotFound
+from vdb.storage.buffers import Growing
 from vdb.storage.fields import parsed_json
 from vdb.storage.rewrites import Rewrites
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from vdb._core import RowSet
-    from vdb.storage.buffers import Growing
     from vdb.storage.vectors import Vectors
     from vdb.types import RowIds, Slots, StoredMatrix, TableSchema
 
@@ -162,6 +161,21 @@ class TableState:
     generation: Generation = field(default_factory=Generation)
     rewrites: Rewrites = field(default_factory=Rewrites)
     attribute_indexes: Mapping[str, IndexRecord] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, number: int, schema: TableSchema) -> TableState:
+        """A new table, before it has its vectors."""
+        return cls(
+            id=number,
+            schema=schema,
+            next_slot=0,
+            live=RowSet.none(0),
+            row_ids=np.empty(0, np.int64),
+            next_row_id=0,
+            vectors={},
+            indexes={},
+            row_id_buffer=Growing(np.int64),
+        )
 
     @property
     def all_indexes(self) -> dict[str, IndexRecord]:

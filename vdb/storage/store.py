@@ -6,7 +6,6 @@ import logging
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 import duckdb
@@ -123,7 +122,7 @@ class Store:
         if handle.ended is not None:  # a fork sets it too, in the child
             handle.check()
         transaction = handle.transaction
-        if transaction is not None and transaction.thread == get_ident():
+        if transaction is not None and transaction.owner.is_current:
             return transaction.state
         return handle.state
 
@@ -161,7 +160,7 @@ class Store:
         return session.running(self._handle)
 
     def begin(self) -> WriteTransaction:
-        """Begin the write transaction, once no other thread has one.
+        """Begin the write transaction, once no other thread has one; that of a thread that has ended is rolled back.
 
         InvalidState where the database is read-only or closed, or this thread is inside a transaction already.
         """
@@ -171,12 +170,13 @@ class Store:
             raise InvalidState("The database is open read-only. Fix: open it without read_only=True to write.")
         if handle.own_transaction() is not None:
             raise InvalidState("A transaction is open in this thread. Fix: transactions do not nest; use that one.")
-        handle.writer.acquire()
+        owner = handle.take_writer()
+        assert owner is not None
         try:
             handle.check()
-            handle.transaction = WriteTransaction(handle)
+            handle.transaction = WriteTransaction(handle, owner)
         except BaseException as error:
-            handle.writer.release()
+            handle.writer.release(owner)
             if isinstance(error, duckdb.Error):
                 raise wrapped(error, "a new transaction") from error
             raise

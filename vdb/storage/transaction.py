@@ -15,12 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import duckdb
-import numpy as np
 
-from vdb._core import RowSet
 from vdb.errors import AlreadyExists, InvalidArgument, InvalidState, NotFound, VdbError
 from vdb.storage import alter, catalog, change, commit, insert, rows
-from vdb.storage.buffers import Growing
 from vdb.storage.commit import Pending
 from vdb.storage.compact import Compaction, Work, compacted, summary
 from vdb.storage.connection import FATAL, wrapped
@@ -41,6 +38,7 @@ if TYPE_CHECKING:
     from vdb.storage.batch import Batch
     from vdb.storage.handle import Handle
     from vdb.storage.vectors import Vectors
+    from vdb.storage.writer import Owner
     from vdb.types import Column, Slots, StoredMatrix, TableSchema, VectorColumn
 
 _REFUSALS = (InvalidArgument, AlreadyExists, NotFound, InvalidState)  # raised by checks, before anything changes
@@ -49,14 +47,17 @@ _REFUSALS = (InvalidArgument, AlreadyExists, NotFound, InvalidState)  # raised b
 class WriteTransaction(Reader):
     """The one open write transaction. As a context manager it commits, or rolls back where the body raises.
 
-    Reads through it, and `Store.state` in its thread, include what it has written.
+    Reads through it, and `Store.state` in its thread, include what it has written. `owner` holds the writer mutex.
     """
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Handle, owner: Owner) -> None:
         super().__init__(handle, handle.engine.writer)
-        self.thread = threading.get_ident()
+        self.owner = owner
         self._failed = False
         self._done = False
+        self._committed = False
+        self._abandoned = False
+        self._ending = threading.RLock()  # its thread's successor rolls back, a collected generator may at that moment
         self._state = handle.state
         self._pending = Pending(handle, self._cursor, dict(handle.state.tables), handle.state.views)
         self._cursor.execute("BEGIN")
@@ -65,6 +66,11 @@ class WriteTransaction(Reader):
     def failed(self) -> bool:
         """Whether it can only be rolled back."""
         return self._failed
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether it has ended without a commit."""
+        return self._done and not self._committed
 
     @property
     def state(self) -> DatabaseState:
@@ -79,17 +85,7 @@ class WriteTransaction(Reader):
         with self._changing(f"to create table {schema.name}"):
             self._check_free(schema.name)
             rows.create(self._cursor, schema, checks)
-            table = TableState(
-                id=self._handle.next_table_id(),
-                schema=schema,
-                next_slot=0,
-                live=RowSet.none(0),
-                row_ids=np.empty(0, np.int64),
-                next_row_id=0,
-                vectors={},
-                indexes={},
-                row_id_buffer=Growing(np.int64),
-            )
+            table = TableState.empty(self._handle.next_table_id(), schema)
             sources = {column.name: self._new_vectors(table, column, table.generation) for column in schema.vectors}
             vectors = {name: VectorState(source, source.view(0), None) for name, source in sources.items()}
             table = replace(table, vectors=vectors)
@@ -282,26 +278,33 @@ class WriteTransaction(Reader):
         """
         self._check()
         try:
-            if self._pending.is_empty:
-                commit.roll_back(self._pending)
-                return self._handle.state.seq
-            return commit.commit(self._pending)
+            seq = commit.commit(self._pending)
+            self._committed = True
+            return seq
         finally:
             self._end()
 
     def rollback(self) -> None:
         """Forget everything; a second call does nothing."""
-        if not self._done and not self._handle.is_inherited:
-            try:
-                commit.roll_back(self._pending)
-            finally:
-                self._end()
+        if self._handle.is_inherited:
+            return
+        with self._ending:
+            if not self._done:
+                try:
+                    commit.roll_back(self._pending)
+                finally:
+                    self._end()
+
+    def abandon(self) -> None:
+        """Forget everything, for a thread that has ended and left it open; another one holds the writer mutex now."""
+        self._abandoned = True
+        self.rollback()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._done:
+        if self._done and not (self._abandoned and kind is None):
             return
         if kind is None and not self._failed:
             self.commit()
@@ -314,12 +317,8 @@ class WriteTransaction(Reader):
     def _altering(self, table: str, what: str) -> Iterator[tuple[TableState, alter.Work]]:
         with self._changing(what):
             state = self._state.table(table)
-
-            def new_vectors(column: VectorColumn, number: int) -> Vectors:
-                return self._new_file(state, column, state.generation, number)
-
             self._pending.folds_log = True
-            yield state, alter.Work(self._cursor, new_vectors)
+            yield state, alter.Work(self._cursor, partial(self._new_file, state, state.generation))
 
     def _check_free(self, name: str, *, views: bool = True) -> None:
         for kind, names in (("table", self._pending.tables), ("view", self._pending.views if views else ())):
@@ -360,8 +359,9 @@ class WriteTransaction(Reader):
     def _check(self) -> None:
         self._handle.check()
         if self._done:
-            raise InvalidState("This transaction has ended. Fix: begin another one.")
-        if self.thread != threading.get_ident():
+            how = "was rolled back, for its thread had ended" if self._abandoned else "has ended"
+            raise InvalidState(f"This transaction {how}. Fix: begin another one.")
+        if not self.owner.is_current:
             raise InvalidState("This transaction belongs to another thread. Fix: write in the thread that began it.")
         if self._failed:
             raise InvalidState("An earlier call of this transaction failed. Fix: roll it back and begin another one.")
@@ -370,9 +370,9 @@ class WriteTransaction(Reader):
         """A file for a column of the table; it keeps the number it has, and has its place in a table that is new."""
         known = table.vectors.get(column.name)
         number = table.schema.columns.index(column) if known is None else known.source.identity.column
-        return self._new_file(table, column, generation, number)
+        return self._new_file(table, generation, column, number)
 
-    def _new_file(self, table: TableState, column: VectorColumn, generation: Generation, number: int) -> Vectors:
+    def _new_file(self, table: TableState, generation: Generation, column: VectorColumn, number: int) -> Vectors:
         home = self._handle.home
         identity = Identity(
             home.uuid, uuid.uuid4(), table.id, number, column.dim, generation.number, dtype=column.dtype
@@ -394,7 +394,6 @@ class WriteTransaction(Reader):
         self._state = DatabaseState(self._handle.state.seq, dict(self._pending.tables), self._pending.views)
 
     def _end(self) -> None:
-        if not self._done:
-            self._done = True
-            self._handle.transaction = None
-            self._handle.writer.release()
+        self._done = True
+        self._handle.transaction = None
+        self._handle.writer.release(self.owner)
