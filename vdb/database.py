@@ -45,7 +45,11 @@ _log = logging.getLogger(__name__)
 
 
 class Database:
-    """An open database. Any thread may use it; writes take turns. Close it, or use it in a `with` block."""
+    """An open database. Any thread may use it; writes take turns. Close it, or use it in a `with` block.
+
+    The end of that block closes it in any case. A transaction that SQL began there and did not end is rolled back,
+    which is InvalidState unless the block raises.
+    """
 
     def __init__(self, store: Store, threads: int = 0) -> None:
         self._threads = threads
@@ -378,7 +382,16 @@ class Database:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        left_open = self.store.transaction
+        try:
+            if left_open is not None:
+                left_open.rollback()
+        finally:
+            self.close()
+        if left_open is not None and kind is None:
+            raise InvalidState(
+                "A transaction was open at the end of the `with` block and was rolled back.\n  Fix: COMMIT it before."
+            )
 
     def __repr__(self) -> str:
         where = self.path or ":memory:"

@@ -215,3 +215,26 @@ def test_hits_of_a_dropped_table_are_refused_even_if_its_name_is_taken(db: vdb.D
     db.create_table("t", {"id": [0], "lang": ["xx"]}, e=[[0.0, 0.0]], key="id")
     with pytest.raises(vdb.InvalidState, match=r"dropped[\s\S]*search again"):
         hits.to_dicts()
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_an_error_in_a_with_block_passes_a_transaction_that_sql_left_open(tmp_path: Path, closes: bool) -> None:
+    def leave(db: vdb.Database) -> None:
+        with db:
+            db.sql("CREATE TABLE t (e FLOAT[2]); BEGIN; INSERT INTO t VALUES ([1, 2])")
+            if closes:
+                with pytest.raises(vdb.InvalidState, match="commit it or roll it back"):
+                    db.close()
+            raise Stop
+
+    with pytest.raises(Stop):
+        leave(vdb.connect(tmp_path / "d"))
+    with vdb.connect(tmp_path / "d") as again:
+        assert len(again.table("t")) == 0
+
+
+def test_a_with_block_that_leaves_a_transaction_open_says_that_it_was_rolled_back(tmp_path: Path) -> None:
+    with pytest.raises(vdb.InvalidState, match=r"rolled back[\s\S]*Fix: COMMIT"), vdb.connect(tmp_path / "d") as db:
+        db.sql("CREATE TABLE t (e FLOAT[2]); BEGIN; INSERT INTO t VALUES ([1, 2])")
+    with vdb.connect(tmp_path / "d") as again:
+        assert len(again.table("t")) == 0

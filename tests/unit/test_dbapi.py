@@ -76,3 +76,15 @@ def test_pandas_reads_by_it(path: Path) -> None:
         warnings.simplefilter("ignore", UserWarning)  # pandas would rather have SQLAlchemy
         frame = pandas.read_sql("SELECT id, name FROM t ORDER BY id", connection)
     assert frame["name"].tolist() == ["a", "b"]
+
+
+def test_a_transaction_begun_by_sql_ends_as_any_other(path: Path) -> None:
+    with dbapi.connect(path) as connection:
+        connection.execute("BEGIN")
+        connection.execute("DELETE FROM t WHERE id = 1")
+        connection.commit()
+        connection.execute("BEGIN")
+        connection.execute("DELETE FROM t")
+        connection.close()
+    with dbapi.connect(path, read_only=True) as connection:
+        assert connection.execute("SELECT id FROM t").fetchall() == [(2,)]
