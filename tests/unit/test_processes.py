@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -131,6 +132,53 @@ def test_forked_child_is_refused_and_harms_nothing(path: Path) -> None:
         db.check()
     with vdb.connect(path) as db:
         assert len(db.table("t")) == 11
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_forked_child_reads_beside_its_parent_and_writes_only_if_spawned(path: Path) -> None:
+    def read() -> None:
+        for _ in range(2):
+            with vdb.connect(path, read_only=True) as db:
+                assert db.table("t").search([2.2], 2, where="id > 2").ids.tolist() == [3, 4]
+                grandchild.extend(forked(lambda: vdb.connect(path, read_only=True)))
+        raise ValueError(grandchild[0])
+
+    grandchild: list[str] = []
+    with vdb.connect(path, read_only=True) as db:
+        (said,) = forked(read)
+        assert len(db.table("t")) == 10
+    assert said.startswith("ValueError InvalidState ")
+    assert "Fix: start processes with the 'spawn' method" in said
+    db = vdb.connect(path)
+
+    def write() -> None:
+        db_closed.wait()
+        vdb.connect(path)
+
+    context = multiprocessing.get_context("fork")
+    db_closed, said_later = context.Event(), context.SimpleQueue()
+    child = context.Process(target=lambda: said_later.put(outcome(write)))
+    child.start()
+    db.close()
+    db_closed.set()
+    said = said_later.get()
+    child.join()
+    assert said.startswith("InvalidState ")
+    assert "Fix: start processes with the 'spawn' method" in said
+    assert in_child(path, "write") == "[2, 3]"
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_path_of_an_open_database_is_refused_when_its_files_are_gone(path: Path, moves: bool) -> None:
+    db = vdb.connect(path)
+    path.rename(path.parent / "moved") if moves else shutil.rmtree(path)
+    with pytest.raises(vdb.InvalidState, match=r"opened in this process before[\s\S]*Fix: close"):
+        vdb.connect(path)
+    assert not path.exists()
+    db.close()
+    with vdb.connect(path) as again:
+        assert again.tables() == []
 
 
 def spawned(path: str, number: int, answers: object) -> None:

@@ -11,6 +11,7 @@ import os
 import tempfile
 import threading
 import time
+import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -47,6 +48,16 @@ _HELD_UP: Final = "Cannot CHECKPOINT"
 _PAUSE_SECONDS: Final = 0.002
 _NO_ROOM: Final = ("No space left on device", "Disk quota exceeded")
 
+_DELETED: Final = (
+    "{path} was opened in this process before, and is still in use here though its files were moved or deleted."
+    " Fix: close the database that was opened there, then open this one."
+)
+_INHERITED: Final = (
+    "{path} was open in the process that this one was forked from, and DuckDB opens it in here only where it is and was"
+    " open read-only. Fix: start processes with the 'spawn' method."
+)
+_TYPED: Final = "duckdb:"  # before a path: the same file, but another instance
+
 _parsers = threading.local()
 _opened: list[tuple[threading.Thread, duckdb.DuckDBPyConnection]] = []  # parser connections
 _opened_guard = threading.Lock()
@@ -69,8 +80,13 @@ def parser_connection() -> duckdb.DuckDBPyConnection:
 class Engine:
     """The catalog's DuckDB instance."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, path: Path | None = None, read_only: bool = False
+    ) -> None:
         self._connection = connection
+        self.path = path
+        self.read_only = read_only
+        self.pid = os.getpid()
         self.writer = connection.cursor()  # of whoever holds the writer mutex
         self._cursors: list[tuple[threading.Thread, duckdb.DuckDBPyConnection]] = []
         self._lent: list[duckdb.DuckDBPyConnection] = []  # every cursor that was ever lent
@@ -87,7 +103,10 @@ class Engine:
         threads: int | None = None,
         durability: Durability = "full",
     ) -> Engine:
-        """Open the catalog at `path`, in memory where it is None, and confine it."""
+        """Open the catalog at `path`, in memory where it is None, and confine it.
+
+        InvalidState where this process has an instance of that path already, or inherited one that stands in the way.
+        """
         # A checkpoint that meets a full disk ends the instance, so none happens inside a COMMIT: see `Handle.fold_log`.
         config: dict[str, str | bool | int | float | list[str]] = {
             "checkpoint_threshold": f"{_NEVER}B",
@@ -97,16 +116,19 @@ class Engine:
         size = f"{memory_limit}B" if isinstance(memory_limit, int) else memory_limit
         given = {"memory_limit": size, "threads": threads}
         config |= {name: value for name, value in given.items() if value is not None}
+        name = ":memory:" if path is None else _name_of_its_own(path, read_only)
         try:
-            connection = duckdb.connect(":memory:" if path is None else str(path), read_only=read_only, config=config)
+            connection = duckdb.connect(name, read_only=read_only, config=config)
+            if path is None or read_only:  # the default is beside the catalog, or in the working directory
+                spill = Path(tempfile.gettempdir()) / f"vdb-{os.getpid()}-{id(connection):x}"
+                connection.execute("SET temp_directory = ?", [str(spill)])
+            for statement in (_UNADVISED, *_CONFINED):
+                connection.execute(statement)
         except duckdb.Error as error:
             raise _refused(error, path, given) from error
-        if path is None or read_only:  # the default is beside the catalog, or in the working directory
-            spill = Path(tempfile.gettempdir()) / f"vdb-{os.getpid()}-{id(connection):x}"
-            connection.execute("SET temp_directory = ?", [str(spill)])
-        for statement in (_UNADVISED, *_CONFINED):
-            connection.execute(statement)
-        return cls(connection)
+        engine = cls(connection, path, read_only)
+        _instances[id(engine)] = engine
+        return engine
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """The cursor of the calling thread; what runs on it stops with the call that the thread is in."""
@@ -186,6 +208,7 @@ class Engine:
 
     def close(self) -> None:
         """Close every cursor, then the catalog."""
+        _instances.pop(id(self), None)
         with self._guard:
             for cursor in [*(cursor for _, cursor in self._cursors), *self._lent]:
                 with suppress(duckdb.Error):
@@ -198,7 +221,33 @@ class Engine:
 
     def abandon(self) -> None:
         """In a forked child: keep every connection alive for good, so that nothing closes the parent's catalog."""
-        _make_immortal((self._connection, self.writer, self._cursors, self._lent))
+        _make_immortal((self, self._connection, self.writer, self._cursors, self._lent))
+
+
+# By id: what DuckDB hands out again for the same path, whatever is there now and whoever has it.
+_instances: weakref.WeakValueDictionary[int, Engine] = weakref.WeakValueDictionary()
+
+
+def _instances_of(path: Path) -> list[Engine]:
+    known = [reference() for reference in _instances.valuerefs()]
+    return [engine for engine in known if engine is not None and engine.path == path]
+
+
+def _name_of_its_own(path: Path, read_only: bool) -> str:
+    """What DuckDB is to call the catalog: for a name that it has an instance of, it makes no other."""
+    check_unused(path)
+    inherited = _instances_of(path)
+    if not inherited:
+        return str(path)
+    if len(inherited) > 1 or not (read_only and inherited[0].read_only):
+        raise InvalidState(_INHERITED.format(path=path))
+    return f"{_TYPED}{path}"
+
+
+def check_unused(path: Path) -> None:
+    """InvalidState where this process uses the catalog at `path` already: it would write into what is there now."""
+    if any(engine.pid == os.getpid() for engine in _instances_of(path)):
+        raise InvalidState(_DELETED.format(path=path))
 
 
 def wrapped(error: duckdb.Error, doing: str) -> VdbError:

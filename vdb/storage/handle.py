@@ -39,7 +39,7 @@ _EXIT_SECONDS: Final = 5.0  # that the end of the process waits for its daemon t
 _CLOSED: Final = "The database is closed. Fix: open it again with vdb.connect."
 _FORKED: Final = (
     "This database was opened before a fork; a child process cannot use it."
-    " Fix: open it in the child, or start processes with the 'spawn' method."
+    " Fix: start processes with the 'spawn' method, and open it there."
 )
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import duckdb
 
 from vdb.errors import Corrupted, InvalidArgument, InvalidState, Locked, NotFound, VdbError
 from vdb.storage import backup, catalog, publish, read, recovery, session, snapshot, verify
-from vdb.storage.connection import Engine, wrapped
+from vdb.storage.connection import Engine, check_unused, wrapped
 from vdb.storage.create import create, sweep_unfinished
 from vdb.storage.files import File, io_errors
 from vdb.storage.handle import Handle
@@ -342,6 +342,7 @@ def _create_if_free(layout: Layout, read_only: bool) -> DirectoryLock | None:
         raise NotFound(f"There is no database at {root}. Fix: correct the path, or open without read_only=True.")
     if not root.parent.is_dir():
         raise InvalidArgument(f"There is no directory {root.parent} to create {root.name} in. Fix: create it first.")
+    check_unused(layout.catalog)
     return create(root)
 
 
