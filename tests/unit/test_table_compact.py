@@ -7,7 +7,7 @@ import logging
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +15,8 @@ from brute_force import assert_allowed, assert_exact, by_id
 
 import vdb
 from vdb.errors import InvalidArgument, InvalidState
+from vdb.index import manager
+from vdb.index.recall import LEAST_ROWS
 from vdb.query.request import SearchOptions, make_request
 from vdb.storage import compact, files
 
@@ -198,6 +200,25 @@ def test_an_index_built_while_the_table_is_compacted_is_of_the_new_slots(databas
     assert compacted
     assert table.stats()["dead_slots"] == 0
     assert_found(table, rows)
+
+
+def test_an_index_measured_while_the_table_is_compacted_is_there_afterwards(
+    db: vdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).normal(size=(LEAST_ROWS + 100, DIM)).astype(np.float32)
+    table = db.create_table("t", {"id": np.arange(len(x))}, e=x, key="id")
+    table.delete("id < 50")
+    measure = manager.measure_curve
+
+    def compact_and_measure(*args: Any) -> object:
+        monkeypatch.setattr(manager, "measure_curve", measure)
+        table.compact()
+        return measure(*args)
+
+    monkeypatch.setattr(manager, "measure_curve", compact_and_measure)
+    table.create_index("e", GRAPH, name="i")
+    assert table.stats()["dead_slots"] == 0
+    assert table.search(x[60], 1, strategy="graph").ids.tolist() == [60]
 
 
 def test_an_index_saved_while_the_table_is_compacted_is_not_listed(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
@@ -81,15 +83,17 @@ class IndexManager:
         check_asked(state, column, progress)
         chosen = default_name(table, column, spec) if name is None else check_name("the name of an index", name)
         check_free(chosen, state)
-        declared = state.schema.by_name[column]
-        metric = self.metrics.resolve(spec.metric or declared.metric)  # type: ignore[union-attr]
-        self._sources.check(spec, state)
-        params = settled(spec, state, column).params(declared.metric)  # type: ignore[union-attr]
-        record = IndexRecord(chosen, table, column, spec.kind, params)
-        self._room.demand(state, record)
-        built = make(record, state.vectors[record.column].data.shape[1])
-        self._sources.extend(built, metric, record, state, progress)
-        curve = self._measured(built, metric, record, state)
+        declared = state.schema.by_name[column].metric  # type: ignore[union-attr]
+        metric = self.metrics.resolve(spec.metric or declared)
+        try:
+            self._sources.check(spec, state)
+            record = IndexRecord(chosen, table, column, spec.kind, settled(spec, state, column).params(declared))
+            self._room.demand(state, record)
+            built = make(record, state.vectors[record.column].data.shape[1])
+            self._sources.extend(built, metric, record, state, progress)
+            curve = self._measured(built, metric, record, state)
+        except Superseded:  # by a compaction meanwhile
+            return self.create(table, column, spec, name, progress)
         saved = self._snapshots.save(built, metric, record, state, self._slot(state, record).cells)
         record = replace(saved, recall=None if curve is None else curve.to_json())
         with self._store.begin() as transaction:
@@ -268,7 +272,8 @@ class IndexManager:
                 if isinstance(built, _core.Hnsw | _core.Ivf) and metric is not None:
                     self._repair(slot, metric, record, state)
                 if built is not None:
-                    self.recall_curve(state, record)
+                    with suppress(Superseded):  # then it is measured under the new slots
+                        self.recall_curve(state, record)
 
     def recall_curve(self, state: TableState, record: IndexRecord) -> RecallCurve | None:
         """The recall curve of a graph, measured now where there is none that fits the committed table.
@@ -331,7 +336,8 @@ class IndexManager:
         if isinstance(built, _core.Ivf):
             return measure_probes(vectors, built, refine=bool(record.params.get("refine", True)))
         if isinstance(built, _core.Hnsw):
-            return measure_curve(vectors, built, FILTERED_ARMS[record.kind], lambda: self.cells(state, record))
+            cells = partial(current_cells, self._slot(state, record), state, record.column, self._threads)
+            return measure_curve(vectors, built, FILTERED_ARMS[record.kind], cells)
         return None if isinstance(built, _core.Codes) else self._sources.measured(built, vectors, record)
 
     def _committed(self, state: TableState) -> TableState:

@@ -232,6 +232,25 @@ def test_keys_compare_as_duckdb_compares_the_values(db: vdb.Database, type_: str
                 assert keys[a] >= keys[b]
 
 
+def test_an_index_whose_attribute_moves_under_it_is_built_of_the_new_slots(
+    db: vdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = made(db)
+    table.drop_index("r")
+    table.delete("id % 2 = 0")
+    extend, beaten = db.indexes._sources.extend, []
+
+    def compact_and_extend(*args: Any) -> None:
+        if not beaten:
+            beaten.append(True)
+            table.compact()
+        extend(*args)
+
+    monkeypatch.setattr(db.indexes._sources, "extend", compact_and_extend)
+    table.create_index("e", SPEC, name="r")
+    assert_sound(db)
+
+
 def test_an_index_of_slots_that_a_compaction_gave_up_is_left_as_it_is(db: vdb.Database) -> None:
     # As where another thread compacts the table between a commit and what follows it.
     table = made(db)
