@@ -162,6 +162,10 @@ def test_has_commit_knows_the_last_commit_and_no_later_one(db: vdb.Database) -> 
     assert not db.has_commit(seq + 1)
 
 
+def test_a_number_that_no_commit_has_is_not_there(db: vdb.Database) -> None:
+    assert not any(db.has_commit(seq) for seq in (-1, 1 << 63, 1 << 200))
+
+
 def test_failure_to_save_an_index_does_not_keep_the_database_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

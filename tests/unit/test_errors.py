@@ -133,7 +133,12 @@ def test_memory_database_cannot_be_read_only() -> None:
 
 @pytest.mark.parametrize(
     ("option", "pattern"),
-    [({"threads": -1}, "threads.*got -1"), ({"threads": True}, "got True"), ({"memory_limit": "many"}, "many")],
+    [
+        ({"threads": -1}, "threads.*got -1"),
+        ({"threads": True}, "got True"),
+        ({"memory_limit": "many"}, "many"),
+        ({"memory_limit": "9" * 400}, "below 8 EiB"),
+    ],
 )
 def test_bad_option_is_refused_before_anything_is_made(tmp_path: Path, option: dict[str, Any], pattern: str) -> None:
     with pytest.raises(vdb.InvalidArgument, match=pattern):

@@ -130,3 +130,15 @@ def test_a_timeout_is_a_positive_number(big: vdb.Database, timeout: Any) -> None
         big.table("t").search(np.zeros(64), 3, timeout=timeout)
     with pytest.raises(vdb.InvalidArgument, match="timeout"):
         big.sql("SELECT 1", timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [1e10, 10**400, float("inf")])
+def test_a_timeout_longer_than_threads_can_wait_is_none(
+    big: vdb.Database, timeout: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    assert big.table("t").search(np.zeros(64), 3, where="n = 3", timeout=timeout).ids.shape == (3,)
+    assert big.sql("SELECT count(*) FROM t", timeout=timeout).fetchall() == [(40_000,)]
+    assert not any(thread.name == "vdb-stop" for thread in threading.enumerate())
+    assert not failed

@@ -44,6 +44,8 @@ CREATE TABLE vdb.indexes (
 INSERT INTO vdb.commits VALUES (0, make_timestamp(0));
 """
 
+_SEQS: Final = range(1 << 63)  # of a BIGINT
+
 # Not there in databases made before there were recall curves, so every use asks for it. `params` are those of the index
 # that was measured: a curve of another of the same name, left by a version that does not know this table, is no curve.
 # As recall_curves, this is not there in databases made before there were views.
@@ -66,7 +68,7 @@ def last_seq(cursor: duckdb.DuckDBPyConnection) -> int:
 
 def has_commit(cursor: duckdb.DuckDBPyConnection, seq: int) -> bool:
     """Whether that commit is in the cursor's snapshot."""
-    return bool(_one(cursor, "SELECT count(*) FROM vdb.commits WHERE seq = ?", [seq]))
+    return seq in _SEQS and bool(_one(cursor, "SELECT count(*) FROM vdb.commits WHERE seq = ?", [seq]))
 
 
 def add_commit(cursor: duckdb.DuckDBPyConnection, seq: int) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from vdb.errors import CommitOutcomeUnknown, DiskFull, VdbError
+from vdb.errors import CommitOutcomeUnknown, DiskFull, OutOfMemory, VdbError
 from vdb.storage import catalog, files
 from vdb.storage.connection import FATAL, wrapped
 from vdb.storage.files import FlushError, translated
@@ -55,8 +55,8 @@ class Pending:
 def commit(pending: Pending) -> int:
     """Make the transaction durable and visible and return its sequence number; that of the last where it is empty.
 
-    DiskFull, or another error, where it was rolled back; CommitOutcomeUnknown where a flush failed: the handle is then
-    of no more use.
+    DiskFull, OutOfMemory, or another error, where it was rolled back; CommitOutcomeUnknown where a flush failed: the
+    handle is then of no more use.
     """
     handle = pending.handle
     if pending.is_empty:
@@ -139,7 +139,7 @@ def _settle_failure(pending: Pending, error: duckdb.Error | OSError, seq: int) -
     if isinstance(error, duckdb.Error) and not isinstance(error, FATAL):
         failure = wrapped(error, f"commit {seq}")
         roll_back(pending)
-        if isinstance(failure, DiskFull):
+        if isinstance(failure, (DiskFull, OutOfMemory)):
             raise failure from error
     handle.end(f"Commit {seq} ended in an unknown state: {error}. Fix: close the database and open it again.")
     raise _unknown(error, seq) from error

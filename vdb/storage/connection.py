@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 
 from vdb.errors import Corrupted, DiskFull, InvalidArgument, InvalidState, Locked, OutOfMemory, VdbError
+from vdb.storage.files import NO_ROOM
 from vdb.storage.stop import current, stopped
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _FAILED_IO: Final = ("Input/output error", "fsync failed", "Read-only file syste
 _DAMAGED: Final = "Corrupt database file"
 _HELD_UP: Final = "Cannot CHECKPOINT"
 _PAUSE_SECONDS: Final = 0.002
-_NO_ROOM: Final = ("No space left on device", "Disk quota exceeded")
+_NO_MEMORY: Final = ("could not allocate", "failed to allocate", "failed to pin")  # a COMMIT says so in another class
 
 _DELETED: Final = (
     "{path} was opened in this process before, and is still in use here though its files were moved or deleted."
@@ -253,9 +254,10 @@ def check_unused(path: Path) -> None:
 def wrapped(error: duckdb.Error, doing: str) -> VdbError:
     """Return the user's form of a DuckDB error raised while `doing` something with the user's values."""
     reason = _first_part(error)
-    if any(text in reason for text in _NO_ROOM):
-        return DiskFull(f"No room left for {doing}; nothing was changed. Fix: free some space, or delete rows.")
-    if isinstance(error, duckdb.OutOfMemoryException):
+    for text, fix in NO_ROOM.items():
+        if text in reason:
+            return DiskFull(f"No room left for {doing}; nothing was changed. Fix: {fix}.")
+    if isinstance(error, duckdb.OutOfMemoryException) or any(text in reason for text in _NO_MEMORY):
         return _too_little_memory(reason)
     if isinstance(error, duckdb.InterruptException):
         return stopped()
@@ -299,7 +301,7 @@ def _refused(error: duckdb.Error, path: Path | None, given: dict[str, str | int 
         return InvalidArgument(
             f"DuckDB refused {settings}: {reason}. Fix: pass a size such as '2GB', threads of 1 or more."
         )
-    if any(text in reason for text in _NO_ROOM):
+    if any(text in reason for text in NO_ROOM):
         return DiskFull(f"No room left to open {path.parent}. Fix: free some space, or open with read_only=True.")
     if "lock on file" in reason:
         return Locked(f"Another program has {path} open: {reason}. Fix: close it there.")

@@ -19,7 +19,10 @@ from vdb.errors import Corrupted, DiskFull, InvalidArgument, InvalidState, VdbEr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_FREE: Final = "free some space, or delete rows"
+_SHORTEN: Final = "raise the limit on the length of a file (ulimit -f), or delete rows"
+_DISK_FULL: Final = {errno.ENOSPC: _FREE, errno.EDQUOT: _FREE, errno.EFBIG: _SHORTEN}  # and what helps
+NO_ROOM: Final = {os.strerror(number): fix for number, fix in _DISK_FULL.items()}  # as DuckDB tells of them
 _REFUSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 _COPY_BYTES: Final = 1 << 22
 _FULL_FSYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync stops at the drive's cache
@@ -224,7 +227,7 @@ def translated(error: OSError, action: str, path: Path | None) -> VdbError:
     if isinstance(error, VdbError):
         return error
     if error.errno in _DISK_FULL:
-        return DiskFull(f"No room left to {action} {path}; nothing was changed. Fix: free some space, or delete rows.")
+        return DiskFull(f"No room left to {action} {path}; nothing was changed. Fix: {_DISK_FULL[error.errno]}.")
     if error.errno in _REFUSED:
         return InvalidState(
             f"May not {action} {path}: {error.strerror}. Fix: correct the permissions, or open with read_only=True."

@@ -8,6 +8,7 @@ Vectors in files are not counted: they are mapped, and the system takes their pa
 from __future__ import annotations
 
 import re
+import reprlib
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _SIZE: Final = re.compile(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
 _POWERS: Final = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+_TOO_MUCH: Final = 1 << 63  # bytes
 _DUCKDB_PART: Final = 4  # a quarter
 _DUCKDB_LEAST: Final = 64 << 20  # bytes, or half of a limit that is smaller than twice that
 
@@ -80,10 +82,14 @@ def parse_size(text: Any) -> int | None:
     if text is None:
         return None
     match = _SIZE.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise InvalidArgument(f"memory_limit must be a size, got {text!r}. Fix: pass one such as '2GB' or '512MiB'.")
-    number, power, binary = match.groups()
-    return int(float(number) * (1024 if binary else 1000) ** _POWERS[power.upper()])
+    number, power, binary = ("inf", "", "") if match is None else match.groups()
+    size = float(number) * (1024 if binary else 1000) ** _POWERS[power.upper()]
+    if size >= _TOO_MUCH:
+        raise InvalidArgument(
+            f"memory_limit must be a size below 8 EiB, got {reprlib.repr(text)}."
+            " Fix: pass one such as '2GB' or '512MiB'."
+        )
+    return int(size)
 
 
 def duckdb_part(limit: int) -> int:

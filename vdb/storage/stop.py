@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _AGAIN_SECONDS: Final = 0.05
+_LONGEST_SECONDS: Final = threading.TIMEOUT_MAX / 2  # what threads can wait for; more is for ever
 
 _thread = threading.local()
 
@@ -219,4 +220,4 @@ def _checked(timeout: float) -> float:
         raise InvalidArgument(
             f"timeout must be a number of seconds above 0, got {timeout!r}.\n  Fix: pass one, or None for no limit."
         )
-    return timeout
+    return timeout if timeout <= _LONGEST_SECONDS else math.inf

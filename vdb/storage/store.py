@@ -12,7 +12,7 @@ import duckdb
 
 from vdb.errors import Corrupted, InvalidArgument, InvalidState, Locked, NotFound, VdbError
 from vdb.storage import backup, catalog, publish, read, recovery, session, snapshot, verify
-from vdb.storage.connection import Engine, check_unused, wrapped
+from vdb.storage.connection import Engine, check_unused, duckdb_errors, wrapped
 from vdb.storage.create import create, sweep_unfinished
 from vdb.storage.files import File, io_errors
 from vdb.storage.handle import Handle
@@ -277,7 +277,12 @@ def _open_memory(options: Options) -> Handle:
     if options.read_only:
         raise InvalidArgument('A ":memory:" database starts empty and cannot be read-only. Fix: drop read_only=True.')
     engine = Engine.open(None, False, options.duckdb_memory, options.threads)
-    catalog.create(engine.cursor())
+    try:
+        with duckdb_errors("to create a database in memory"):
+            catalog.create(engine.cursor())
+    except BaseException:
+        engine.close()
+        raise
     return Handle(MemoryHome(), engine, DatabaseState(0, {}), 0, Account(options.memory_limit))
 
 

@@ -111,5 +111,5 @@ def test_what_is_held_goes_when_it_is_dropped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", ["", "many", "2 GBB", "-1GB", "1PB", "nan", 7, True])
 def test_a_size_that_is_none_is_refused(size: Any) -> None:
-    with pytest.raises(vdb.InvalidArgument, match="memory_limit must be a size, got"):
+    with pytest.raises(vdb.InvalidArgument, match="memory_limit must be a size below 8 EiB, got"):
         vdb.connect(":memory:", memory_limit=size)

@@ -3,11 +3,12 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+import duckdb
 import numpy as np
 import pytest
 from papers import MakeRows, contents
 
-from vdb.errors import CommitOutcomeUnknown, DiskFull, InvalidState
+from vdb.errors import CommitOutcomeUnknown, DiskFull, InvalidState, OutOfMemory
 from vdb.storage import files
 from vdb.storage.files import FlushError
 from vdb.storage.store import Store
@@ -72,6 +73,48 @@ def test_a_full_disk_changes_nothing_and_leaves_the_handle_usable(
         with pytest.raises(DiskFull, match="No room left"):
             add(disk, batch([50]))
         assert contents(disk) == before
+    add(disk, batch([51]))
+    disk.close()
+    again = Store.open(disk.path)
+    assert sorted(contents(again)) == [*range(10), 51]
+    again.check()
+    again.close()
+
+
+class Refusing:
+    """A cursor whose COMMIT is rolled back by DuckDB, for that reason."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, reason: str) -> None:
+        self._cursor = cursor
+        self._reason = reason
+
+    def execute(self, statement: str, *values: object) -> object:
+        if statement == "COMMIT":
+            self._cursor.execute("ROLLBACK")
+            raise duckdb.TransactionException(f"TransactionContext Error: Failed to commit: {self._reason}")
+        return self._cursor.execute(statement, *values)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._cursor, name)
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected", "fix"),
+    [
+        ("could not allocate block of size 256.0 KiB (1.6 MiB/1.9 MiB used)", OutOfMemory, "raise it in vdb.connect"),
+        ('Could not write file "catalog.duckdb.wal": File too large', DiskFull, "raise the limit on the length"),
+        ('Could not write file "catalog.duckdb.wal": No space left on device', DiskFull, "free some space"),
+    ],
+)
+def test_what_a_commit_finds_no_room_for_changes_nothing_and_leaves_the_handle_usable(
+    disk: Store, batch: MakeRows, monkeypatch: pytest.MonkeyPatch, reason: str, expected: type[Exception], fix: str
+) -> None:
+    before, engine = contents(disk), disk._handle.engine
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "writer", Refusing(engine.writer, reason))
+        with pytest.raises(expected, match=fix):
+            add(disk, batch([50]))
+    assert contents(disk) == before
     add(disk, batch([51]))
     disk.close()
     again = Store.open(disk.path)

@@ -70,6 +70,7 @@ def test_closing_twice_closes_once(tmp_path: Path) -> None:
     [
         (errno.ENOSPC, DiskFull, "No room left to write"),
         (errno.EDQUOT, DiskFull, "No room left"),
+        (errno.EFBIG, DiskFull, "Fix: raise the limit on the length of a file"),
         (errno.EACCES, InvalidState, "read_only=True"),
         (errno.EROFS, InvalidState, "read_only=True"),
         (errno.EIO, Corrupted, "Could not write"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from papers import PAPERS, MakeRows, contents
 
-from vdb.errors import InvalidArgument, InvalidState, Locked
+from vdb.errors import InvalidArgument, InvalidState, Locked, OutOfMemory
 from vdb.storage.store import Store
 
 if TYPE_CHECKING:
@@ -58,6 +58,11 @@ def test_a_read_only_database_refuses_writes(path: Path) -> None:
 def test_memory_cannot_be_read_only() -> None:
     with pytest.raises(InvalidArgument, match="cannot be read-only"):
         Store.open(None, read_only=True)
+
+
+def test_too_little_memory_for_a_database_in_memory_is_told() -> None:
+    with pytest.raises(OutOfMemory, match="memory_limit is too small"):
+        Store.open(None, memory_limit="1")
 
 
 def test_memory_databases_are_apart() -> None:
