@@ -20,6 +20,7 @@ def connect(
     path: str | os.PathLike[str],
     *,
     read_only: bool = False,
+    snapshot_only: bool = False,
     memory_limit: str | None = None,
     threads: int = 0,
     durability: Durability = "full",
@@ -32,6 +33,10 @@ def connect(
         The directory; ":memory:" for one that is gone when closed.
     read_only : bool
         Change nothing on disk; any number of processes may, beside a writer that has published (`Database.publish`).
+        Where no writer is, the newest commit is seen: if it was not published, for the writer was killed after it, then
+        no other writer can begin before this reader is closed.
+    snapshot_only : bool
+        With `read_only`: see what was published last, though there be later commits, and keep no writer from beginning.
     memory_limit : str, optional
         What the database may take, such as "2GB": a quarter of it is DuckDB's, the rest for indexes and, in memory, the
         vectors. OutOfMemory says what needs more, before it is taken; searches then do without an index they have no
@@ -49,7 +54,7 @@ def connect(
     Locked
         Another process has it open; the message names it.
     NotFound
-        Read-only, and there is no database.
+        Read-only, and there is no database; or, with `snapshot_only`, nothing was published.
     InvalidArgument
         The path is a file or another directory.
     Corrupted
@@ -70,7 +75,11 @@ def connect(
     if durability not in DURABILITIES:
         raise InvalidArgument(f"durability must be one of {', '.join(DURABILITIES)}, got {durability!r}.")
     place = None if path == IN_MEMORY else checked_path(path)
-    return Database(Store.open(place, read_only, memory_limit, threads or None, durability), threads)
+    if not snapshot_only:
+        return Database(Store.open(place, read_only, memory_limit, threads or None, durability), threads)
+    if not read_only or place is None:
+        raise InvalidArgument("snapshot_only is for readers of a directory.\n  Fix: pass read_only=True with it.")
+    return Database(Store.open_snapshot(place, memory_limit, threads or None), threads)
 
 
 def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:

@@ -88,6 +88,21 @@ def open_settled(layout: Layout, options: Options) -> Handle | None:
     return None
 
 
+def in_place_of(handle: Handle, layout: Layout, options: Options) -> Handle:
+    """The newest snapshot for a reader of the database itself that sees no more: a writer may begin beside it."""
+    try:
+        with suppress(Corrupted):
+            current = Current.read(layout)
+            found = open_current(layout, options) if current is not None and current.seq == handle.state.seq else None
+            if found is not None:
+                handle.close()
+                return found
+    except BaseException:
+        handle.close()
+        raise
+    return handle
+
+
 def open_newer(layout: Layout, options: Options, seq: int) -> Handle | None:
     """Open the newest snapshot where it is of a later commit than `seq`."""
     current = Current.read(layout)

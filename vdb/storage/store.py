@@ -94,6 +94,21 @@ class Store:
         with io_errors("open", root):
             return cls(_open_directory(root, options))
 
+    @classmethod
+    def open_snapshot(
+        cls, path: str | os.PathLike[str], memory_limit: str | None = None, threads: int | None = None
+    ) -> Store:
+        """Open what was published last at `path`, read-only, whoever has it open; NotFound where nothing was."""
+        options = Options(True, parse_size(memory_limit), threads)
+        root = checked_path(path)
+        with io_errors("open", root):
+            layout = Layout(root)
+            _create_if_free(layout, read_only=True)
+            handle = snapshot.open_current(layout, options)
+        if handle is None:
+            raise NotFound(f"Nothing was published in {root}. Fix: publish() there, or drop snapshot_only=True.")
+        return cls(handle)
+
     @property
     def path(self) -> Path | None:
         """The database directory, None in memory."""
@@ -304,7 +319,8 @@ def _open_directory(root: Path, options: Options) -> Handle:
                 return handle
         else:
             sweep_unfinished(root)
-        return recovery.open_directory(layout, lock, options)
+        handle = recovery.open_directory(layout, lock, options)
+        return snapshot.in_place_of(handle, layout, options) if options.read_only else handle
 
 
 def _open_live(home: SnapshotHome) -> Handle | None:
