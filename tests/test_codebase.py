@@ -29,7 +29,7 @@ PYTHON_LAYERS = (
     {"sql"},
     {"table", "database", "transfer", "upkeep", "opening"},
     {"dbapi", "sklearn"},
-    {"__init__", "__main__", "cli", "demo", "shell"},
+    {"__init__", "__main__", "cli", "demo", "progress", "shell"},
 )
 CPP_LAYERS = ("base", "io", "simd", "core", "codec", "index", "bindings")
 SHARED_INDEX = "graph"  # the one folder of csrc/index that its siblings may include

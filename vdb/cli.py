@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Final
 import vdb
 from vdb.demo import run_demo
 from vdb.errors import VdbError
+from vdb.progress import progress_bar
 from vdb.shell import MODES, run_shell, run_statements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from vdb.database import Database
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +79,7 @@ def _check(given: argparse.Namespace) -> None:
             print(f"{name}: {len(db.table(name)):,} rows, every checksum matches")
         for problem in problems:
             print(f"{problem}; it will be rebuilt")
+        print(f"checked {_seen(db)}")
 
 
 def _repair(given: argparse.Namespace) -> None:
@@ -90,27 +94,40 @@ def _repair(given: argparse.Namespace) -> None:
 
 def _backup(given: argparse.Namespace) -> None:
     with vdb.connect(given.path, read_only=True) as db:
-        db.backup(given.target)
+        with progress_bar("copying", "B") as advance:
+            db.backup(given.target, progress=advance)
+        print(f"copied {_seen(db)}")
 
 
 def _restore(given: argparse.Namespace) -> None:
-    vdb.restore(given.source, given.path)
+    with progress_bar("restoring", "B") as advance:
+        vdb.restore(given.source, given.path, progress=advance)
 
 
 def _export(given: argparse.Namespace) -> None:
     with vdb.connect(given.path, read_only=True) as db:
-        print(f"{db.export_table(given.table, given.file):,} rows written to {given.file}")
+        with progress_bar("writing") as advance:
+            written = db.export_table(given.table, given.file, progress=advance)
+        print(f"{written:,} rows written to {given.file}, of {_seen(db)}")
 
 
 def _import(given: argparse.Namespace) -> None:
     with vdb.connect(given.path) as db:
-        print(f"{db.import_table(given.table, given.file, key=given.key):,} rows added to {given.table}")
+        with progress_bar("adding") as advance:
+            added = db.import_table(given.table, given.file, key=given.key, progress=advance)
+        print(f"{added:,} rows added to {given.table}")
+
+
+def _seen(db: Database) -> str:
+    """The commit a reader has, and whether a writer may have later ones."""
+    limits = ", the newest that is published; a writer may have later ones" if db.store.is_snapshot else ""
+    return f"commit {db.store.state.seq}{limits}"
 
 
 _COMMANDS: Final = {  # what runs, its arguments, what it does
     "check": (_check, ["path"], "read all of a database, its indexes too, and compare it with its checksums"),
     "repair": (_repair, ["path"], "say what an open would refuse, and put it right"),
-    "backup": (_backup, ["path", "target"], "copy a database that nobody has open for writing"),
+    "backup": (_backup, ["path", "target"], "copy a database, beside a writer what that published last"),
     "restore": (_restore, ["source", "path"], "make a database from a backup, after checking all of it"),
     "export": (_export, ["path", "table", "file"], "write a table to a .parquet, .csv or .jsonl file"),
     "import": (

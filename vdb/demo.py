@@ -21,6 +21,7 @@ import numpy.typing as npt
 from vdb.errors import InvalidArgument, NotFound
 from vdb.index.spec import HNSW
 from vdb.opening import connect
+from vdb.progress import progress_bar
 from vdb.storage.parquet import read_parquet
 
 if TYPE_CHECKING:
@@ -170,16 +171,16 @@ def _build(db: Database, material: Material) -> Table:
     table = db.create_table(material.name, material.schema, metric=material.metric)
     vector = table.schema.vectors[0].name
     began = time.perf_counter()
-    with _bar("loading rows", n) as advance:
+    with progress_bar("loading rows") as advance:
         for begin in range(0, n, _BATCH):
             part = slice(begin, min(begin + _BATCH, n))
             rows = {name: values[part] for name, values in material.columns.items()}
             table.add(rows, **{vector: material.vectors[part]})
-            advance(part.stop)
+            advance(part.stop, n)
     print(f"loaded {n:,} rows in {time.perf_counter() - began:.1f} s, {-(-n // _BATCH)} commits")
     began = time.perf_counter()
-    with _bar("building HNSW", n) as advance:
-        info = table.create_index(spec=HNSW(M=16, ef_construction=200), progress=lambda done, _: advance(done))
+    with progress_bar("building HNSW") as advance:
+        info = table.create_index(spec=HNSW(M=16, ef_construction=200), progress=advance)
     seconds = time.perf_counter() - began
     print(f"built {info.name} in {seconds:.1f} s, {info.memory_bytes / 1e6:.1f} MB beside the vectors")
     return table
@@ -238,19 +239,3 @@ def _said(what: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
     print(f"{what}: {time.perf_counter() - began:.1f} s")
-
-
-@contextmanager
-def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal where tqdm is installed; `advance(done)` moves it."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        yield lambda _: None
-        return
-    with tqdm(total=total, desc=what, unit="row", disable=None, leave=False) as bar:
-
-        def advance(done: int) -> None:
-            bar.update(done - bar.n)
-
-        yield advance

@@ -12,6 +12,7 @@ from vdb.types import DURABILITIES
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from vdb.types import Durability
 
@@ -82,12 +83,17 @@ def connect(
     return Database(Store.open_snapshot(place, memory_limit, threads or None), threads)
 
 
-def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+def restore(
+    source: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
     """Make a database at `path` from a backup, or any closed database, after checking every byte of it.
 
     AlreadyExists where something is at `path`, NotFound or Corrupted where `source` is no sound database. Nothing is
-    left of a restore that failed, and `source` is not changed.
+    left of a restore that failed, and `source` is not changed. `progress` is called with bytes copied and bytes in all.
     """
     with connect(source, read_only=True) as backup:
         backup.check()
-        backup.backup(path)
+        backup.backup(path, progress=progress)
