@@ -136,6 +136,16 @@ def test_forked_child_is_refused_and_harms_nothing(path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_forked_child_leaves_the_transaction_of_its_parent_alone(path: Path) -> None:
+    with vdb.connect(path) as db:
+        db.sql("BEGIN; DELETE FROM t WHERE id < 5")
+        assert forked(lambda: db.__exit__(None, None, None)) == ["nothing"]
+        db.sql("COMMIT")
+        assert len(db.table("t")) == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_forked_child_reads_beside_its_parent_and_writes_only_if_spawned(path: Path) -> None:
     def read() -> None:
         for _ in range(2):
