@@ -339,7 +339,8 @@ class Database:
         The table is made, with `key` and `metric` as for `create_table`, where there is none of that name; columns with
         lists of numbers of one length are vectors then. `progress` is called with rows added and rows in all.
         InvalidArgument where the file is missing, not what its name ends in, or does not fit the table; AlreadyExists
-        where a primary key is taken. Nothing was added then.
+        where a primary key is taken. Nothing was added then: a transaction in which some rows were written before can
+        only be rolled back.
         """
         return import_table(self, check_name("a table", name), path, (key, metric), progress)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vdb.errors import InvalidArgument
 from vdb.storage import foreign
+from vdb.storage.store import all_or_none
 from vdb.types import VectorColumn
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def import_table(
     place = _path(path)
     _check_progress(progress)
     done = 0
-    with foreign.reading(place) as rows, nullcontext() if database.store.transaction else database.transaction():
+    with foreign.reading(place) as rows, _transaction(database), all_or_none(database.store):
         if name not in database.store.state.tables:
             key, metric = made
             _check_key(key, rows.types, place)
@@ -65,6 +66,10 @@ def import_table(
             if progress is not None:
                 progress(done, rows.count)
     return done
+
+
+def _transaction(database: Database) -> AbstractContextManager[object]:
+    return nullcontext() if database.store.transaction else database.transaction()
 
 
 def _check_key(key: str | None, types: Mapping[str, str], path: Path) -> None:

@@ -151,3 +151,36 @@ def test_a_missing_file_an_unknown_key_and_a_bad_progress_are_told(
         db.export_table("t", tmp_path / "no" / "rows.parquet")
     with pytest.raises(vdb.NotFound):
         db.export_table("u", tmp_path / "rows.parquet")
+
+
+def test_a_later_chunk_that_fails_takes_the_transaction_with_it(db: vdb.Database, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    ids = [*range(2 * CHUNK_ROWS), 7]
+    path.write_text("id,e\n" + "".join(f'{i},"[{i}, 1]"\n' for i in ids))
+    db.create_table("t", {"id": "BIGINT PRIMARY KEY", "e": "FLOAT[2]"})
+    transaction = db.store.begin()
+    with pytest.raises(vdb.AlreadyExists):
+        db.import_table("t", path)
+    with pytest.raises(vdb.InvalidState, match="roll it back"):
+        db.table("t").add({"id": 1, "e": [1, 1]})
+    with pytest.raises(vdb.InvalidState, match="rolled back"), transaction:
+        pass
+    assert len(db.table("t")) == 0
+    with db.transaction():
+        with pytest.raises(vdb.InvalidArgument, match="no file"):
+            db.import_table("t", tmp_path / "no.csv")
+        db.table("t").add({"id": 1, "e": [1, 1]})
+    assert len(db.table("t")) == 1
+
+
+def test_an_export_that_fails_leaves_no_file(db: vdb.Database, table: vdb.Table, tmp_path: Path) -> None:
+    (tmp_path / "rows.parquet").mkdir()
+    with pytest.raises(vdb.InvalidArgument, match="is a directory"):
+        db.export_table("t", tmp_path / "rows.parquet")
+
+    def stop(done: int, total: int) -> None:
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError):
+        db.export_table("t", tmp_path / "rows.csv", progress=stop)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["rows.parquet", "test.vdb"]

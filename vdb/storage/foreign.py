@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,8 +135,10 @@ def write(path: Path, types: Mapping[str, str], chunks: Iterable[Sequence[tuple[
     kind = format_of(path, _WRITERS)
     if not path.parent.is_dir():
         raise InvalidArgument(f"There is no directory {path.parent}. Fix: create it first.")
-    temporary = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex}")
+    if path.is_dir():
+        raise InvalidArgument(f"{path} is a directory; expected a file, or none. Fix: choose another name.")
     with io_errors("write", path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        temporary = Path(folder) / path.name
         with duckdb.connect(str(Path(folder) / "rows.duckdb")) as connection:
             connection.execute("SET pandas_analyze_sample = 9223372036854775807")
             try:
@@ -147,7 +148,6 @@ def write(path: Path, types: Mapping[str, str], chunks: Iterable[Sequence[tuple[
                     _insert(connection, types, chunk)
                 connection.execute(f"COPY rows TO {_literal(str(temporary))} ({_WRITERS[kind]})")
             except duckdb.Error as error:
-                temporary.unlink(missing_ok=True)
                 raise wrapped(error, f"to write {path}") from error
         files.sync_path(temporary)
         files.rename(temporary, path)

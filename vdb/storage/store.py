@@ -42,6 +42,7 @@ __all__ = [
     "TableState",
     "VectorState",
     "WriteTransaction",
+    "all_or_none",
 ]
 
 _log = logging.getLogger(__name__)
@@ -286,6 +287,19 @@ def _without_faulty(table: TableState, fault_of: Callable[[IndexRecord, TableSch
     for name, fault in faults.items():
         _log.warning("index %s of table %s is left out: %s", name, table.schema.name, fault)
     return table.with_indexes({n: r for n, r in table.all_indexes.items() if n not in faults}) if faults else table
+
+
+@contextmanager
+def all_or_none(store: Store) -> Iterator[None]:
+    """Let the open transaction of this thread only be rolled back where the body fails after it has written."""
+    transaction = store.transaction
+    before = store.state
+    try:
+        yield
+    except BaseException:  # of any class: the body may call what a caller gave
+        if transaction is not None and transaction.state is not before:
+            transaction._fail()
+        raise
 
 
 def _open_memory(options: Options) -> Handle:
