@@ -320,8 +320,9 @@ class Database:
     ) -> int:
         """Write a table to a file whose name ends in .parquet, .csv or .jsonl, and return the number of rows.
 
-        The file appears whole, or an older one stays. Vectors are lists of numbers, those of half precision floats.
-        `progress` is called with rows written and rows in all.
+        The file appears whole, or an older one stays. Values come back as they were; in Parquet, INTERVAL and TIMETZ
+        are texts, HUGEINT is DECIMAL(38,0): InvalidArgument where one has more digits. Vectors are lists of numbers,
+        those of half precision floats. `progress` is called with rows written and rows in all.
         """
         return export_table(self, check_name("a table", name), path, progress)
 
@@ -336,8 +337,9 @@ class Database:
     ) -> int:
         """Add the rows of a .parquet, .csv, .jsonl or .arrow file to a table in one commit and return how many.
 
-        The table is made, with `key` and `metric` as for `create_table`, where there is none of that name; columns with
-        lists of numbers of one length are vectors then. `progress` is called with rows added and rows in all.
+        CSV and JSON are read with the types of the table. It is made, with `key` and `metric` as for `create_table`,
+        where there is none of that name; columns with lists of numbers of one length are vectors then. `progress` is
+        called with rows added and rows in all.
         InvalidArgument where the file is missing, not what its name ends in, or does not fit the table; AlreadyExists
         where a primary key is taken. Nothing was added then: a transaction in which some rows were written before can
         only be rolled back.

@@ -5,41 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from vdb.errors import InvalidArgument
+from vdb.sql.staging import filled
 from vdb.storage import foreign
+from vdb.storage.rows import quoted
 from vdb.storage.store import all_or_none
 from vdb.types import VectorColumn
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from vdb.database import Database
-    from vdb.types import Metric
+    from vdb.storage.foreign import ForeignRows
+    from vdb.storage.interchange import Stream
+    from vdb.types import Metric, TableSchema
 
 Progress: TypeAlias = Callable[[int, int], None] | None
+
+_CHUNK = "vdb_chunk"
 
 
 def export_table(database: Database, name: str, path: str | os.PathLike[str], progress: Progress) -> int:
     """Do what `Database.export_table` says."""
     place = _path(path)
     _check_progress(progress)
-    with database.store.read() as session:
-        state = session.state.table(name)
-        slots = state.live.to_slots()
-        columns = state.schema.columns
-        types = {c.name: c.fetched_type if isinstance(c, VectorColumn) else c.type for c in columns}
-
-        def chunks() -> Iterator[list[tuple[Any, ...]]]:
+    with database.store.statement() as statement, database.store.beside() as other:
+        table = statement.state.table(name)
+        slots = table.live.to_slots()
+        types = {c.name: c.fetched_type if isinstance(c, VectorColumn) else c.type for c in table.schema.columns}
+        with foreign.writing(other, place, types) as file:
             for begin in range(0, len(slots), foreign.CHUNK_ROWS):
                 chosen = slots[begin : begin + foreign.CHUNK_ROWS]
-                yield session.fetch(name, chosen, list(types)).fetchall()
+                file.add(statement.rows(table, chosen))
                 if progress is not None:
                     progress(begin + len(chosen), len(slots))
-
-        foreign.write(place, types, chunks())
     return len(slots)
 
 
@@ -54,18 +56,28 @@ def import_table(
     place = _path(path)
     _check_progress(progress)
     done = 0
-    with foreign.reading(place) as rows, _transaction(database), all_or_none(database.store):
-        if name not in database.store.state.tables:
+    with _transaction(database), all_or_none(database.store), database.store.beside() as other:
+        known = database.store.state.tables.get(name)
+        rows = foreign.read(other, place, None if known is None else known.schema)
+        if known is None:
             key, metric = made
-            _check_key(key, rows.types, place)
-            declared = {n: f"{t} PRIMARY KEY" if n == key else t for n, t in rows.types.items()}
+            _check_key(key, rows.declared, place)
+            declared = {n: f"{t} PRIMARY KEY" if n == key else t for n, t in rows.declared.items()}
             database.create_table(name, declared, metric=metric)
-        table = database.table(name)
+        schema = database.table(name).schema
         for chunk in rows.chunks():
-            done += table.add(chunk)
+            done += _add(database, schema, rows, chunk)
             if progress is not None:
                 progress(done, rows.count)
     return done
+
+
+def _add(database: Database, schema: TableSchema, rows: ForeignRows, chunk: Stream) -> int:
+    with database.writing(schema.name) as transaction, database.store.statement() as statement:
+        statement.bind(_CHUNK, chunk)
+        shown = ", ".join(map(quoted, rows.types))
+        with filled(statement, schema, rows.types, lambda: (f"SELECT {shown} FROM {_CHUNK}", None)) as staged:
+            return transaction.insert(schema.name, staged.batch())
 
 
 def _transaction(database: Database) -> AbstractContextManager[object]:

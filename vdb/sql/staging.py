@@ -16,7 +16,7 @@ from vdb.storage.staged import WRITTEN, WrittenRows
 from vdb.types import SLOT_COLUMN, VectorColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from vdb.query.syntax import Node
     from vdb.sql.session import Session
@@ -93,13 +93,22 @@ class Staged:
 @contextmanager
 def staged(call: Call, query: Node, schema: TableSchema, columns: Sequence[str]) -> Iterator[Staged]:
     """Compute a query's rows as new values for columns of a table; `_slot` may be one of them, the first."""
-    statement = call.statement
-    declared = [f"{quoted(name)} {_type(schema, name)}" for name in columns]
+    types = {name: _type(schema, name) for name in columns}
+    with filled(call.statement, schema, types, lambda: call.prepared(query)) as rows:
+        yield rows
+
+
+@contextmanager
+def filled(
+    statement: Statement, schema: TableSchema, types: Mapping[str, str], source: Callable[[], tuple[str, Any]]
+) -> Iterator[Staged]:
+    """Put the rows of a query into the temporary table, in columns of these types; `source` is its SQL and values."""
+    declared = [f"{quoted(name)} {type_}" for name, type_ in types.items()]
     statement.ask(f"CREATE OR REPLACE TEMP TABLE {WRITTEN} ({', '.join(declared)})")
     try:
-        final, bound = call.prepared(query)
+        final, bound = source()
         statement.ask(f"INSERT INTO temp.{WRITTEN} {final}", bound)
-        yield Staged(statement, schema, [name for name in columns if name != SLOT_COLUMN])
+        yield Staged(statement, schema, [name for name in types if name != SLOT_COLUMN])
     finally:
         if not statement.failed:
             statement.ask(f"DROP TABLE IF EXISTS temp.{WRITTEN}")

@@ -79,14 +79,21 @@ def parser_connection() -> duckdb.DuckDBPyConnection:
 
 
 class Engine:
-    """The catalog's DuckDB instance."""
+    """The catalog's DuckDB instance; `memory` and `threads` are what it was given, None where DuckDB chooses."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, path: Path | None = None, read_only: bool = False
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        path: Path | None = None,
+        read_only: bool = False,
+        memory: str | None = None,
+        threads: int | None = None,
     ) -> None:
         self._connection = connection
         self.path = path
         self.read_only = read_only
+        self.memory = memory
+        self.threads = threads
         self.pid = os.getpid()
         self.writer = connection.cursor()  # of whoever holds the writer mutex
         self._cursors: list[tuple[threading.Thread, duckdb.DuckDBPyConnection]] = []
@@ -127,7 +134,7 @@ class Engine:
                 connection.execute(statement)
         except duckdb.Error as error:
             raise _refused(error, path, given) from error
-        engine = cls(connection, path, read_only)
+        engine = cls(connection, path, read_only, size, threads)
         _instances[id(engine)] = engine
         return engine
 

@@ -1,7 +1,8 @@
 """Rows in files of other programs: Parquet, CSV, JSON lines, Arrow; read and written by a DuckDB of their own.
 
-A database's own DuckDB is confined and opens no other file. Vectors are lists there: numbers in lists of one length are
-taken for vectors, in CSV a text such as `[0.5, 1]` too.
+A database's own DuckDB is confined and opens no other file. Values cross from one to the other as Arrow streams, a
+chunk of rows at a time, in the types of the table. Vectors are lists there: numbers in lists of one length are taken
+for vectors, in CSV a text such as `[0.5, 1]` too.
 """
 
 from __future__ import annotations
@@ -11,19 +12,26 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import duckdb
-import numpy as np
 
-from vdb.errors import InvalidArgument, InvalidState
+from vdb.errors import InvalidArgument
 from vdb.storage import files
+from vdb.storage.casts import Wanted, list_type, literal, streamed, written
 from vdb.storage.connection import wrapped
 from vdb.storage.files import io_errors
+from vdb.storage.foreign_sources import SOURCES
+from vdb.storage.interchange import Stream
 from vdb.storage.rows import bound, quoted
+from vdb.storage.schema import did_you_mean
+from vdb.types import VectorColumn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from vdb.storage.foreign_sources import Source
+    from vdb.types import TableSchema
 
 FORMATS: Final = {
     ".parquet": "parquet",
@@ -34,13 +42,11 @@ FORMATS: Final = {
     ".feather": "arrow",
 }
 CHUNK_ROWS: Final = 8192
-_READERS: Final = {
-    "parquet": "read_parquet(?)",
-    "csv": "read_csv(?)",
-    "jsonl": "read_json(?, format = 'newline_delimited')",
-}
 _WRITERS: Final = {"parquet": "FORMAT parquet", "csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json"}
 _NUMBERS: Final = re.compile(r"(FLOAT|DOUBLE|DECIMAL\(.*\)|TINYINT)\[(\d*)\]")
+_VECTOR: Final = re.compile(r"(FLOAT|TINYINT)\[\d+\]")
+_CHUNK: Final = "chunk"
+_STAGED: Final = "c"  # and a number: no name of a file hides `rowid`
 
 
 def format_of(path: Path, formats: Collection[str]) -> str:
@@ -54,60 +60,107 @@ def format_of(path: Path, formats: Collection[str]) -> str:
 
 @dataclass(frozen=True)
 class ForeignRows:
-    """The rows of a file: their types as a declaration of a table spells them, and how many there are."""
+    """The rows of a file.
 
+    Attributes
+    ----------
+    declared : mapping of str to str
+        The columns as a declaration of a table spells them.
+    types : mapping of str to str
+        The types of the values in `chunks`; a vector is a list.
+    count : int
+        How many rows there are.
+    """
+
+    declared: Mapping[str, str]
     types: Mapping[str, str]
     count: int
     _connection: duckdb.DuckDBPyConnection
-    _values: Sequence[str]
 
-    def chunks(self) -> Iterator[dict[str, list[Any]]]:
-        """The rows in order, some thousand at a time, as columns."""
-        result = self._connection.execute(f"SELECT {', '.join(self._values)} FROM rows")
-        while chunk := result.fetchmany(CHUNK_ROWS):
-            yield {name: list(values) for name, values in zip(self.types, zip(*chunk, strict=True), strict=True)}
+    def chunks(self) -> Iterator[Stream]:
+        """The rows in order, some thousand at a time, in types that a cast makes those of `types`."""
+        values = ", ".join(
+            f"CAST({_STAGED}{number} AS {streamed(type_)}) AS {quoted(name)}"
+            for number, (name, type_) in enumerate(self.types.items())
+        )
+        for begin in range(0, self.count, CHUNK_ROWS):
+            among = f"rowid >= {begin} AND rowid < {begin + CHUNK_ROWS}"
+            yield Stream(self._connection.sql(f"SELECT {values} FROM rows WHERE {among} ORDER BY rowid"))
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[ForeignRows]:
-    """Open a file of rows. InvalidArgument where it is missing, or is not what its name ends in."""
-    kind = format_of(path, (*_READERS, "arrow"))
+def read(connection: duckdb.DuckDBPyConnection, path: Path, schema: TableSchema | None) -> ForeignRows:
+    """Read a file of rows, for a table or, where that is None, for one to be made.
+
+    InvalidArgument where it is missing, is not what its name ends in, or has no such values.
+    """
+    kind = format_of(path, SOURCES)
     if not path.is_file():
         raise InvalidArgument(f"There is no file {path}. Fix: correct the path.")
-    with duckdb.connect(":memory:") as connection:
-        try:
-            if kind == "arrow":
-                connection.register("rows", _arrow_table(path))
-            else:
-                source = _READERS[kind].replace("?", _literal(str(path)))
-                connection.execute(f"CREATE VIEW rows AS SELECT * FROM {source}")
-            declared = connection.execute("DESCRIBE rows").fetchall()
-            ((count,),) = connection.execute("SELECT count(*) FROM rows").fetchall()
-            columns = [_column(connection, name, type_) for name, type_, *_ in declared]
-            names = [name for name, *_ in declared]
-            types = {name: spelled for name, (spelled, _) in zip(names, columns, strict=True)}
-            yield ForeignRows(types, count, connection, [value for _, value in columns])
-        except duckdb.Error as error:
-            reason = str(error).partition("\n")[0]
-            raise InvalidArgument(f"cannot read {path}: {reason}.\n  Fix: pass a {kind} file.") from error
+    try:
+        names = _stage(connection, SOURCES[kind](connection, path), schema)
+        rows = _staged(connection, names, schema)
+    except (duckdb.OutOfMemoryException, duckdb.InterruptException) as error:
+        raise wrapped(error, f"to read {path}") from error
+    except duckdb.Error as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise InvalidArgument(f"cannot read {path}: {reason}.\n  Fix: pass a {kind} file of such values.") from error
+    return rows
 
 
-def _column(connection: duckdb.DuckDBPyConnection, name: str, type_: str) -> tuple[str, str]:
-    """How a table declares a column, and the SQL of its values."""
-    value = quoted(name)
+def _stage(connection: duckdb.DuckDBPyConnection, source: Source, schema: TableSchema | None) -> list[str]:
+    """Read the file into a table, once; returns the names of its columns."""
+    if schema is None:
+        wanted = {name: Wanted(name, type_) for name, type_ in source.types().items()}
+        relation, values = source.read_own(wanted)
+    else:
+        wanted = _wanted(schema, source.names())
+        relation, values = source.read(wanted)
+    if wanted:
+        staged = ", ".join(f"{value} AS {_STAGED}{number}" for number, value in enumerate(values))
+        connection.execute(f"CREATE TABLE rows AS SELECT {staged} FROM {relation}")
+    return list(wanted)
+
+
+def _wanted(schema: TableSchema, names: Iterable[str]) -> dict[str, Wanted]:
+    wanted = {}
+    for name in names:
+        column = schema.by_name.get(name)
+        if column is None:
+            raise InvalidArgument(
+                f"no column {name!r} in table {schema.name}: {', '.join(schema.by_name)}.\n"
+                f"  Fix: drop or rename it in the file.{did_you_mean(name, schema.by_name)}"
+            )
+        wanted[name] = Wanted(f"{schema.name}.{name}", None if isinstance(column, VectorColumn) else column.type)
+    return wanted
+
+
+def _staged(connection: duckdb.DuckDBPyConnection, names: Sequence[str], schema: TableSchema | None) -> ForeignRows:
+    if not names:
+        return ForeignRows({}, {}, 0, connection)
+    types = [type_ for _, type_, *_ in connection.execute("DESCRIBE rows").fetchall()]
+    ((count,),) = connection.execute("SELECT count(*) FROM rows").fetchall()
+    if schema is not None:
+        return ForeignRows({}, dict(zip(names, types, strict=True)), count, connection)
+    declared = [_declaration(connection, f"{_STAGED}{number}", type_) for number, type_ in enumerate(types)]
+    pairs = zip(declared, types, strict=True)
+    types = [list_type(type_) if _VECTOR.fullmatch(spelled) else spelled for spelled, type_ in pairs]
+    spelled_by_name = dict(zip(names, declared, strict=True))
+    return ForeignRows(spelled_by_name, dict(zip(names, types, strict=True)), count, connection)
+
+
+def _declaration(connection: duckdb.DuckDBPyConnection, value: str, type_: str) -> str:
+    """How a table declares a column of the file."""
     numbers = _NUMBERS.fullmatch(type_)
     if type_ == "VARCHAR":
-        cast = f"TRY_CAST({value} AS FLOAT[])"
+        cast = f"TRY_CAST({value} AS DOUBLE[])"
         ((texts, lists),) = connection.execute(f"SELECT count({value}), count({cast}) FROM rows").fetchall()
-        if texts == 0 or texts != lists:
-            return type_, value
-        dim = _common_length(connection, cast)
-        return (f"FLOAT[{dim}]", cast) if dim else (type_, value)
+        dim = _common_length(connection, cast) if texts and texts == lists else 0
+        return f"FLOAT[{dim}]" if dim else type_
     if numbers is None:
-        return type_, value
+        return type_
     dim = int(numbers[2]) if numbers[2] else _common_length(connection, value)
     item = "TINYINT" if numbers[1] == "TINYINT" else "FLOAT"
-    return (f"{item}[{dim}]", value) if dim else (type_, value)
+    return f"{item}[{dim}]" if dim else type_
 
 
 def _common_length(connection: duckdb.DuckDBPyConnection, value: str) -> int:
@@ -116,52 +169,56 @@ def _common_length(connection: duckdb.DuckDBPyConnection, value: str) -> int:
     return int(least) if least is not None and least == most else 0
 
 
-def _arrow_table(path: Path) -> Any:
-    try:
-        from pyarrow import feather
-    except ImportError:
-        raise InvalidState("Reading Arrow files needs pyarrow.\n  Fix: pip install 'vdb[arrow]'.") from None
-    try:
-        return feather.read_table(str(path))
-    except (OSError, ValueError) as error:  # pyarrow's errors derive from these
-        raise InvalidArgument(f"cannot read {path}: {error}.\n  Fix: pass an Arrow file.") from error
+class ForeignFile:
+    """A file of rows that is being made."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, types: Mapping[str, str]) -> None:
+        self._connection = connection
+        self._path = path
+        self._kind = format_of(path, _WRITERS)
+        columns = ", ".join(f"{quoted(name)} {written(type_, self._kind)}" for name, type_ in types.items())
+        connection.execute(f"CREATE TABLE rows ({columns})")
+
+    def add(self, chunk: Stream) -> None:
+        """Add rows, in types that a cast makes those of the file."""
+        with self._refusing(), bound(self._connection, _CHUNK, chunk):
+            self._connection.execute(f"INSERT INTO rows SELECT * FROM {_CHUNK}")
+
+    def save(self) -> None:
+        """Write the file and flush it; it replaces one of its name as a whole."""
+        with tempfile.TemporaryDirectory(dir=self._path.parent) as folder:
+            temporary = Path(folder) / self._path.name
+            with self._refusing():
+                self._connection.execute(f"COPY rows TO {literal(str(temporary))} ({_WRITERS[self._kind]})")
+            files.sync_path(temporary)
+            files.rename(temporary, self._path)
+        files.sync_directory(self._path.parent)
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.ConversionException as error:
+            reason = str(error).partition("\n")[0]
+            raise InvalidArgument(
+                f"{self._path.name} cannot hold a value: {reason}. Fix: export to .csv or .jsonl, or change the type."
+            ) from error
+        except duckdb.Error as error:
+            raise wrapped(error, f"to write {self._path}") from error
 
 
-def write(path: Path, types: Mapping[str, str], chunks: Iterable[Sequence[tuple[Any, ...]]]) -> None:
-    """Make a file of rows, given as chunks of tuples, and flush it; it replaces one of its name as a whole.
+@contextmanager
+def writing(connection: duckdb.DuckDBPyConnection, path: Path, types: Mapping[str, str]) -> Iterator[ForeignFile]:
+    """Make a file of the rows that the body adds; none, or an older one, is there where it fails.
 
-    InvalidArgument where the format cannot hold a type, DiskFull where there is no room.
+    InvalidArgument where the format cannot hold a value, DiskFull where there is no room.
     """
-    kind = format_of(path, _WRITERS)
+    format_of(path, _WRITERS)
     if not path.parent.is_dir():
         raise InvalidArgument(f"There is no directory {path.parent}. Fix: create it first.")
     if path.is_dir():
         raise InvalidArgument(f"{path} is a directory; expected a file, or none. Fix: choose another name.")
-    with io_errors("write", path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        temporary = Path(folder) / path.name
-        with duckdb.connect(str(Path(folder) / "rows.duckdb")) as connection:
-            connection.execute("SET pandas_analyze_sample = 9223372036854775807")
-            try:
-                columns = ", ".join(f"{quoted(name)} {type_}" for name, type_ in types.items())
-                connection.execute(f"CREATE TABLE rows ({columns})")
-                for chunk in chunks:
-                    _insert(connection, types, chunk)
-                connection.execute(f"COPY rows TO {_literal(str(temporary))} ({_WRITERS[kind]})")
-            except duckdb.Error as error:
-                raise wrapped(error, f"to write {path}") from error
-        files.sync_path(temporary)
-        files.rename(temporary, path)
-        files.sync_directory(path.parent)
-
-
-def _insert(connection: duckdb.DuckDBPyConnection, types: Mapping[str, str], chunk: Sequence[tuple[Any, ...]]) -> None:
-    columns = {}
-    for number, values in enumerate(zip(*chunk, strict=True)):
-        columns[f"c{number}"] = np.fromiter(values, object, len(values))  # lists stay values
-    casts = ", ".join(f"CAST(c{number} AS {type_})" for number, type_ in enumerate(types.values()))
-    with bound(connection, "chunk", columns):
-        connection.execute(f"INSERT INTO rows SELECT {casts} FROM chunk")
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    with io_errors("write", path):
+        file = ForeignFile(connection, path, types)
+        yield file
+        file.save()

@@ -7,24 +7,31 @@ one committed state however late it is read. Inside a write transaction it is ta
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import duckdb
 
 from vdb.errors import InvalidState
+from vdb.storage.casts import streamed
 from vdb.storage.connection import FATAL, wrapped
 from vdb.storage.interchange import Stream
 from vdb.storage.read import begun
+from vdb.storage.rows import quoted, table_name
 from vdb.storage.stop import interruptible, renewal
+from vdb.storage.vector_stream import VectorStream
+from vdb.types import SLOT_COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from vdb.storage.handle import Handle
     from vdb.storage.read import Reader
-    from vdb.storage.state import DatabaseState
+    from vdb.storage.state import DatabaseState, TableState
+    from vdb.types import Slots
 
 T = TypeVar("T")
+
+_VECTORS: Final = "vdb_exported"
 
 
 class Statement:
@@ -76,6 +83,25 @@ class Statement:
         """Run SQL for another DuckDB to scan its rows, before this statement is closed."""
         with self._asking():
             return Stream(self._cursor.sql(sql, params=values or None))
+
+    def rows(self, table: TableState, slots: Slots) -> Stream:
+        """The live rows in `slots`, which increase, with their vectors, for another DuckDB; until the next call.
+
+        Attributes come in types that a cast makes theirs.
+        """
+        schema = table.schema
+        vectors = [column.name for column in schema.vectors]
+        self.bind(_VECTORS, VectorStream(table, vectors, slots))
+        shown = [
+            f"v.v{vectors.index(column.name)} AS {quoted(column.name)}"
+            if column.name in vectors
+            else f"CAST(r.{quoted(column.name)} AS {streamed(column.type)}) AS {quoted(column.name)}"
+            for column in schema.columns
+        ]
+        return self.stream(
+            f"SELECT {', '.join(shown)} FROM {table_name(schema)} AS r JOIN {_VECTORS} AS v"
+            f" ON v.slot = r.{SLOT_COLUMN} ORDER BY r.{SLOT_COLUMN}"
+        )
 
     def columns(self, sql: str, stubs: Mapping[str, Any], values: Any = None) -> list[tuple[str, str]] | None:
         """The names and types of the columns of a query over the committed tables and `stubs`, relations by name.

@@ -12,6 +12,7 @@ import duckdb
 
 from vdb.errors import Corrupted, InvalidArgument, InvalidState, Locked, NotFound, VdbError
 from vdb.storage import backup, catalog, publish, read, recovery, session, snapshot, verify
+from vdb.storage.beside import beside
 from vdb.storage.connection import Engine, check_unused, duckdb_errors, wrapped
 from vdb.storage.create import create, sweep_unfinished
 from vdb.storage.files import File, io_errors
@@ -174,6 +175,11 @@ class Store:
     def statement(self) -> AbstractContextManager[Statement]:
         """Open a session for one statement of the caller's SQL, whose result may be read after it."""
         return session.running(self._handle)
+
+    def beside(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Open a DuckDB that sees nothing of the database and may open files; as `beside.beside`."""
+        self._handle.check()
+        return beside(self._handle.engine)
 
     def begin(self) -> WriteTransaction:
         """Begin the write transaction, once no other thread has one; that of a thread that has ended is rolled back.

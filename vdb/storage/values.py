@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ColumnArray: TypeAlias = npt.NDArray[Any]
 
-_INTEGERS: Final = INTEGER_TYPES | {"UBIGINT", "HUGEINT", "UHUGEINT"}
+INTEGERS: Final = INTEGER_TYPES | {"UBIGINT", "HUGEINT", "UHUGEINT"}
 _TIME_UNITS: Final = ("s", "ms", "us", "ns")  # those DuckDB has a timestamp type for
 _LEAVES: Final = (bool, int, float, str, bytes, Decimal, dt.datetime, dt.date, dt.time, dt.timedelta, uuid.UUID)
 _FAMILIES: Final = (*_LEAVES, list, dict)  # a subclass stands before its base: bool is an int, datetime a date
@@ -66,7 +66,7 @@ def as_column(values: Any, where: str, declared: str | None) -> ColumnArray:
 
 def check_integral(array: npt.NDArray[Any], where: str, declared: str | None) -> None:
     """Refuse a fraction where the column is an integer: DuckDB would round it."""
-    if declared not in _INTEGERS or array.dtype.kind != "f":
+    if declared not in INTEGERS or array.dtype.kind != "f":
         return
     broken = np.flatnonzero((np.trunc(array) != array) & ~np.isnan(array))
     if len(broken):
