@@ -41,7 +41,8 @@ def connect(
     memory_limit : str, optional
         What the database may take, such as "2GB": a quarter of it is DuckDB's, the rest for indexes and, in memory, the
         vectors. OutOfMemory says what needs more, before it is taken; searches then do without an index they have no
-        room for. Vectors in files are not counted: the system takes their pages back when it needs them.
+        room for. Vectors in files are not counted: the system takes their pages back when it needs them. A file that is
+        imported or exported takes as much as DuckDB's part beside it, at least 128 MB.
     threads : int
         For builds and batches of queries; 0: all.
     durability : {"full", "normal", "off"}

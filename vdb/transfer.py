@@ -37,8 +37,9 @@ def export_table(database: Database, name: str, path: str | os.PathLike[str], pr
         slots = table.live.to_slots()
         types = {c.name: c.fetched_type if isinstance(c, VectorColumn) else c.type for c in table.schema.columns}
         with foreign.writing(other, place, types) as file:
-            for begin in range(0, len(slots), foreign.CHUNK_ROWS):
-                chosen = slots[begin : begin + foreign.CHUNK_ROWS]
+            size = foreign.chunk_rows(database.store.duckdb_memory)
+            for begin in range(0, len(slots), size):
+                chosen = slots[begin : begin + size]
                 file.add(statement.rows(table, chosen))
                 if progress is not None:
                     progress(begin + len(chosen), len(slots))
@@ -65,7 +66,7 @@ def import_table(
             declared = {n: f"{t} PRIMARY KEY" if n == key else t for n, t in rows.declared.items()}
             database.create_table(name, declared, metric=metric)
         schema = database.table(name).schema
-        for chunk in rows.chunks():
+        for chunk in rows.chunks(foreign.chunk_rows(database.store.duckdb_memory)):
             done += _add(database, schema, rows, chunk)
             if progress is not None:
                 progress(done, rows.count)

@@ -60,16 +60,16 @@ def _write(session: Session, reader: Reader, query: str, values: Mapping[str, ob
     source = Script(query).statements
     if len(source) != 1 or not tree.is_query(node := tree.parse(source[0])):
         raise InvalidArgument("COPY (...) TO takes one query.\n  Fix: write a SELECT between the brackets.")
-    with session.engine.store.statement() as statement, Exchange() as files:
+    with session.engine.store.statement() as statement, session.engine.store.beside() as other:
         final, bound = session.prepared(statement, node, values)
-        return Result(None, files.write(statement.stream(final, bound), path, options))
+        return Result(None, Exchange(other).write(statement.stream(final, bound), path, options))
 
 
 def _read(session: Session, reader: Reader, table: str, columns: list[str], values: Mapping[str, object]) -> Result:
     path, options = _file(reader)
     schema = session.table(table).schema
-    with Exchange() as files:
-        found, stream = files.read(path, options)
+    with session.engine.store.beside() as other:
+        found, stream = Exchange(other).read(path, options)
         columns = columns or [target_column(schema, name) for name in found]
         if len(columns) != len(found):
             raise InvalidArgument(

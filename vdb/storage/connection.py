@@ -86,7 +86,7 @@ class Engine:
         connection: duckdb.DuckDBPyConnection,
         path: Path | None = None,
         read_only: bool = False,
-        memory: str | None = None,
+        memory: int | None = None,
         threads: int | None = None,
     ) -> None:
         self._connection = connection
@@ -134,7 +134,8 @@ class Engine:
                 connection.execute(statement)
         except duckdb.Error as error:
             raise _refused(error, path, given) from error
-        engine = cls(connection, path, read_only, size, threads)
+        memory = memory_limit if isinstance(memory_limit, int) else None
+        engine = cls(connection, path, read_only, memory, threads)
         _instances[id(engine)] = engine
         return engine
 
@@ -260,7 +261,7 @@ def check_unused(path: Path) -> None:
 
 def wrapped(error: duckdb.Error, doing: str) -> VdbError:
     """Return the user's form of a DuckDB error raised while `doing` something with the user's values."""
-    reason = _first_part(error)
+    reason = first_part(error)
     for text, fix in NO_ROOM.items():
         if text in reason:
             return DiskFull(f"No room left for {doing}; nothing was changed. Fix: {fix}.")
@@ -290,7 +291,7 @@ def duckdb_errors(doing: str) -> Iterator[None]:
         raise wrapped(error, doing) from error
 
 
-def _first_part(error: duckdb.Error) -> str:
+def first_part(error: duckdb.Error) -> str:
     """The error without the advice and the SQL, which is not the user's, that follow it."""
     return str(error).split("\n\n")[0].strip()
 
@@ -300,7 +301,7 @@ def _too_little_memory(reason: str) -> OutOfMemory:
 
 
 def _refused(error: duckdb.Error, path: Path | None, given: dict[str, str | int | None]) -> VdbError:
-    reason = _first_part(error)
+    reason = first_part(error)
     if isinstance(error, duckdb.OutOfMemoryException):
         return _too_little_memory(reason)
     if path is None or isinstance(error, (duckdb.InvalidInputException, duckdb.ParserException)):

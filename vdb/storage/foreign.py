@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from vdb.errors import InvalidArgument
+from vdb.errors import InvalidArgument, OutOfMemory
 from vdb.storage import files
 from vdb.storage.casts import Wanted, list_type, literal, streamed, written
-from vdb.storage.connection import wrapped
+from vdb.storage.connection import first_part, wrapped
 from vdb.storage.files import io_errors
 from vdb.storage.foreign_sources import SOURCES
 from vdb.storage.interchange import Stream
@@ -42,7 +42,14 @@ FORMATS: Final = {
     ".feather": "arrow",
 }
 CHUNK_ROWS: Final = 8192
-_WRITERS: Final = {"parquet": "FORMAT parquet", "csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json"}
+_LEAST_ROWS: Final = 512
+_ROW_BYTES: Final = 16 << 10  # of memory for each: it is held several times on its way
+_GROUP_ROWS: Final = 16_384  # of Parquet, which writers and readers hold in memory
+_WRITERS: Final = {
+    "parquet": f"FORMAT parquet, ROW_GROUP_SIZE {_GROUP_ROWS}",
+    "csv": "FORMAT csv, HEADER",
+    "jsonl": "FORMAT json",
+}
 _NUMBERS: Final = re.compile(r"(FLOAT|DOUBLE|DECIMAL\(.*\)|TINYINT)\[(\d*)\]")
 _VECTOR: Final = re.compile(r"(FLOAT|TINYINT)\[\d+\]")
 _CHUNK: Final = "chunk"
@@ -56,6 +63,11 @@ def format_of(path: Path, formats: Collection[str]) -> str:
         known = ", ".join(ending for ending, name in FORMATS.items() if name in formats)
         raise InvalidArgument(f"{path.name} ends in {path.suffix!r}; expected one of {known}. Fix: rename the file.")
     return found
+
+
+def chunk_rows(memory: int | None) -> int:
+    """Rows that cross at a time where DuckDB has so many bytes of memory, None: as many as there are."""
+    return CHUNK_ROWS if memory is None else min(CHUNK_ROWS, max(_LEAST_ROWS, memory // _ROW_BYTES))
 
 
 @dataclass(frozen=True)
@@ -77,14 +89,14 @@ class ForeignRows:
     count: int
     _connection: duckdb.DuckDBPyConnection
 
-    def chunks(self) -> Iterator[Stream]:
-        """The rows in order, some thousand at a time, in types that a cast makes those of `types`."""
+    def chunks(self, rows: int) -> Iterator[Stream]:
+        """The rows in order, so many at a time, in types that a cast makes those of `types`."""
         values = ", ".join(
             f"CAST({_STAGED}{number} AS {streamed(type_)}) AS {quoted(name)}"
             for number, (name, type_) in enumerate(self.types.items())
         )
-        for begin in range(0, self.count, CHUNK_ROWS):
-            among = f"rowid >= {begin} AND rowid < {begin + CHUNK_ROWS}"
+        for begin in range(0, self.count, rows):
+            among = f"rowid >= {begin} AND rowid < {begin + rows}"
             yield Stream(self._connection.sql(f"SELECT {values} FROM rows WHERE {among} ORDER BY rowid"))
 
 
@@ -99,10 +111,15 @@ def read(connection: duckdb.DuckDBPyConnection, path: Path, schema: TableSchema 
     try:
         names = _stage(connection, SOURCES[kind](connection, path), schema)
         rows = _staged(connection, names, schema)
-    except (duckdb.OutOfMemoryException, duckdb.InterruptException) as error:
+    except duckdb.OutOfMemoryException as error:
+        raise OutOfMemory(
+            f"memory_limit is too small to read {path}: {first_part(error)}."
+            " Fix: raise it in vdb.connect, or write the file with smaller row groups."
+        ) from error
+    except duckdb.InterruptException as error:
         raise wrapped(error, f"to read {path}") from error
     except duckdb.Error as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
+        reason = first_part(error).rstrip(".")
         raise InvalidArgument(f"cannot read {path}: {reason}.\n  Fix: pass a {kind} file of such values.") from error
     return rows
 
@@ -199,9 +216,9 @@ class ForeignFile:
         try:
             yield
         except duckdb.ConversionException as error:
-            reason = str(error).partition("\n")[0]
             raise InvalidArgument(
-                f"{self._path.name} cannot hold a value: {reason}. Fix: export to .csv or .jsonl, or change the type."
+                f"{self._path.name} cannot hold a value: {first_part(error)}."
+                " Fix: export to .csv or .jsonl, or change the type."
             ) from error
         except duckdb.Error as error:
             raise wrapped(error, f"to write {self._path}") from error

@@ -23,9 +23,9 @@ _ROWS: Final = "vdb_rows"
 def hand_out(store: Store) -> duckdb.DuckDBPyConnection:
     """A connection to a DuckDB in memory, where every table and view of the newest state is a view.
 
-    InvalidState where the database is closed; InvalidArgument where there is not enough memory for the attributes.
+    InvalidState where the database is closed; OutOfMemory where memory_limit leaves no room for the attributes.
     """
-    connection = duckdb.connect(":memory:")
+    connection = store.unconfined()
     try:
         with store.statement() as statement:
             connection.execute(f"CREATE SCHEMA {_ROWS}")

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import duckdb
 
 from vdb.storage.connection import wrapped
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
-
-_SETTINGS: Final = (
-    "SET python_enable_replacements = false",
-    "SET autoinstall_known_extensions = false",
-    "SET autoload_known_extensions = false",
-    "SET allow_community_extensions = false",
-    "SET lock_configuration = true",
-)
 _ROWS: Final = "rows_to_write"
 _READERS: Final = {"parquet": "read_parquet", "json": "read_json", "csv": "read_csv"}
 
@@ -36,12 +23,10 @@ class Stream:
 
 
 class Exchange:
-    """Reads and writes files, for the time of a `with` block."""
+    """Reads and writes files by a DuckDB that may open them."""
 
-    def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:")
-        for setting in _SETTINGS:
-            self._connection.execute(setting)
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
 
     def write(self, rows: Stream, path: str, options: str) -> int:
         """Write rows to a file, `options` as COPY has them between brackets; returns how many there were."""
@@ -62,13 +47,6 @@ class Exchange:
             return list(relation.columns), Stream(relation)
         except duckdb.Error as error:
             raise wrapped(error, f"to read {path}") from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with suppress(duckdb.Error):
-            self._connection.close()
 
 
 def _reader(path: str, options: str) -> str:

@@ -12,7 +12,7 @@ import duckdb
 
 from vdb.errors import Corrupted, InvalidArgument, InvalidState, Locked, NotFound, VdbError
 from vdb.storage import backup, catalog, publish, read, recovery, session, snapshot, verify
-from vdb.storage.beside import beside
+from vdb.storage.beside import beside, opened
 from vdb.storage.connection import Engine, check_unused, duckdb_errors, wrapped
 from vdb.storage.create import create, sweep_unfinished
 from vdb.storage.files import File, io_errors
@@ -175,6 +175,16 @@ class Store:
     def statement(self) -> AbstractContextManager[Statement]:
         """Open a session for one statement of the caller's SQL, whose result may be read after it."""
         return session.running(self._handle)
+
+    @property
+    def duckdb_memory(self) -> int | None:
+        """Bytes of the memory limit that are DuckDB's."""
+        return self._handle.engine.memory
+
+    def unconfined(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB in memory with the limits of the database's, for the caller to close; as `beside.opened`."""
+        self._handle.check()
+        return opened(self._handle.engine)
 
     def beside(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """Open a DuckDB that sees nothing of the database and may open files; as `beside.beside`."""
