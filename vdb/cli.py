@@ -1,12 +1,14 @@
 """The command line: demo, sql, check, repair, backup, restore, export, import.
 
-An error of vdb is a line on stderr and exit code 1.
+An error of vdb is a line on stderr and exit code 1; where nobody reads on, a command ends without a word.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,15 +23,22 @@ if TYPE_CHECKING:
 
     from vdb.database import Database
 
+_BROKEN_PIPE: Final = 128 + signal.SIGPIPE  # as a shell reports a program that the signal ended
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
+        sys.stdout.flush()
     except VdbError as error:
         print(f"vdb: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # of `head` and the like, which has what it wants
+        with suppress(BrokenPipeError):
+            sys.stdout.close()  # or it is flushed once more at the end, and that fails
+        return _BROKEN_PIPE
     return 0
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from vdb.errors import InvalidArgument
+from vdb.index.spec import check_name
 from vdb.sql.staging import filled
 from vdb.storage import foreign
 from vdb.storage.rows import quoted
@@ -15,7 +17,6 @@ from vdb.storage.store import all_or_none
 from vdb.types import VectorColumn
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
     from vdb.database import Database
@@ -56,6 +57,8 @@ def import_table(
     """Do what `Database.import_table` says; `made` is the key and the metric of a table that is made."""
     place = _path(path)
     _check_progress(progress)
+    if made[0] is not None:
+        check_name("key", made[0])
     done = 0
     with _transaction(database), all_or_none(database.store), database.store.beside() as other:
         known = database.store.state.tables.get(name)
@@ -91,10 +94,9 @@ def _check_key(key: str | None, types: Mapping[str, str], path: Path) -> None:
 
 
 def _path(path: object) -> Path:
-    try:
-        return Path(path).absolute()  # type: ignore[arg-type]
-    except TypeError:
-        raise InvalidArgument(f"path must be a path, got {path!r}.\n  Fix: name a file.") from None
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(text := os.fspath(path), str) or "\0" in text:
+        raise InvalidArgument(f"path must be a path, got {path!r}.\n  Fix: name a file.")
+    return Path(text).absolute()
 
 
 def _check_progress(progress: object) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -110,3 +113,14 @@ def test_a_bar_goes_to_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> No
         advance(1, 2)
         advance(2, 2)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("rows", [1, 200_000])  # what is printed at the end, and before it
+def test_a_command_whose_reader_has_gone_ends_without_a_word(path: Path, rows: int) -> None:
+    words = [sys.executable, "-m", "vdb", "sql", str(path), f"SELECT * FROM range({rows})"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        command.stdout.close()
+        assert command.stderr.read() == b""
+    assert command.returncode == 128 + signal.SIGPIPE

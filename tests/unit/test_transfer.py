@@ -151,6 +151,11 @@ def test_a_missing_file_an_unknown_key_and_a_bad_progress_are_told(
         db.export_table("t", tmp_path / "no" / "rows.parquet")
     with pytest.raises(vdb.NotFound):
         db.export_table("u", tmp_path / "rows.parquet")
+    with pytest.raises(vdb.InvalidArgument, match=r"key must be a name, got \['id'\]"):
+        db.import_table("new", tmp_path / "rows.parquet", key=["id"])  # type: ignore[arg-type]
+    for path in ("a\0b.csv", b"a.csv", 3, None):
+        with pytest.raises(vdb.InvalidArgument, match="path must be a path"):
+            db.export_table("t", path)  # type: ignore[arg-type]
 
 
 def test_a_later_chunk_that_fails_takes_the_transaction_with_it(db: vdb.Database, tmp_path: Path) -> None:
