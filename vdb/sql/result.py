@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vdb.errors import InvalidState
 from vdb.query.export import arrow_table, package
+from vdb.storage.zoned import fetch_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ class Result:
 
     def _each(self) -> Iterator[tuple[Any, ...]]:
         if self._rows is None:
-            self._rows = iter(self._whole(lambda found: found.fetchall()))
+            self._rows = iter(self._whole(fetch_all))
         return self._rows
 
     def _whole(self, take: Callable[[Any], T]) -> T:

@@ -19,6 +19,7 @@ from vdb.storage.read import begun
 from vdb.storage.rows import quoted, table_name
 from vdb.storage.stop import interruptible, renewal
 from vdb.storage.vector_stream import VectorStream
+from vdb.storage.zoned import lacks_python_form
 from vdb.types import SLOT_COLUMN
 
 if TYPE_CHECKING:
@@ -72,12 +73,16 @@ class Statement:
         """Run the SQL whose rows are the result of the statement."""
         with self._asking():
             if self._owns_cursor:
-                found = self._cursor.execute(sql, values or None)
+                found: Any = self._cursor.execute(sql, values or None)
+                description = found.description  # a relation gives columns of one name another
+                if lacks_python_form(description):
+                    self._cursor.abort()
+                    found = self._cursor.sql(sql, params=values or None).materialize()
                 self.given_out = True
-                return Answer(self._handle, found, self._release)
+                return Answer(self._handle, found, self._release, description)
             relation = self._cursor.sql(sql, params=values or None).materialize()
         self._release()
-        return Answer(self._handle, relation, lambda: None)
+        return Answer(self._handle, relation, lambda: None, relation.description)
 
     def stream(self, sql: str, values: Any = None) -> Stream:
         """Run SQL for another DuckDB to scan its rows, before this statement is closed."""
@@ -157,12 +162,12 @@ class Statement:
 class Answer:
     """The rows of one statement, to be read once, in one form."""
 
-    def __init__(self, handle: Handle, found: Any, release: Callable[[], None]) -> None:
+    def __init__(self, handle: Handle, found: Any, release: Callable[[], None], description: Sequence[Any]) -> None:
         self._handle = handle
         self._found = found
         self._again = renewal()
         self._release: Callable[[], None] | None = release
-        self.description: list[tuple[Any, ...]] = list(found.description)
+        self.description: list[tuple[Any, ...]] = list(description)
 
     def read(self, take: Callable[[Any], T]) -> T:
         """What `take` makes of an object with `fetchall`, `fetchnumpy`, `df` and `to_arrow_table`.
