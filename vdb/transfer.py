@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from vdb.errors import InvalidArgument
-from vdb.index.spec import check_name
+from vdb.index.spec import check_name, check_progress
 from vdb.sql.staging import filled
 from vdb.storage import foreign
 from vdb.storage.rows import quoted
@@ -32,7 +32,7 @@ _CHUNK = "vdb_chunk"
 def export_table(database: Database, name: str, path: str | os.PathLike[str], progress: Progress) -> int:
     """Do what `Database.export_table` says."""
     place = _path(path)
-    _check_progress(progress)
+    check_progress(progress)
     with database.store.statement() as statement, database.store.beside() as other:
         table = statement.state.table(name)
         slots = table.live.to_slots()
@@ -56,7 +56,7 @@ def import_table(
 ) -> int:
     """Do what `Database.import_table` says; `made` is the key and the metric of a table that is made."""
     place = _path(path)
-    _check_progress(progress)
+    check_progress(progress)
     if made[0] is not None:
         check_name("key", made[0])
     done = 0
@@ -97,8 +97,3 @@ def _path(path: object) -> Path:
     if not isinstance(path, (str, os.PathLike)) or not isinstance(text := os.fspath(path), str) or "\0" in text:
         raise InvalidArgument(f"path must be a path, got {path!r}.\n  Fix: name a file.")
     return Path(text).absolute()
-
-
-def _check_progress(progress: object) -> None:
-    if progress is not None and not callable(progress):
-        raise InvalidArgument(f"progress must be callable, got {progress!r}.\n  Fix: pass f(done, total), or None.")
