@@ -309,8 +309,7 @@ class Database:
 
         The copy is a database of its own: open it, or `vdb.restore` it. AlreadyExists where something is at `path`,
         InvalidState inside a transaction and for ":memory:", DiskFull where there is no room, MetadataLost where
-        commits are missing; nothing is left of a copy that failed. `progress` is called with bytes copied and bytes in
-        all.
+        commits are missing; a copy that failed leaves nothing. `progress` is called with bytes copied and in all.
         """
         check_progress(progress)
         self.store.back_up(path, progress)

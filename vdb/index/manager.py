@@ -33,11 +33,9 @@ from vdb.metrics.registry import MetricRegistry
 from vdb.storage.state import IndexRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from vdb.attributes.keeper import Attributes
     from vdb.index.build import Built
-    from vdb.index.spec import Spec
+    from vdb.index.spec import Progress, Spec
     from vdb.metrics.custom import AnyMetric
     from vdb.storage.state import TableState
     from vdb.storage.store import Store, WriteTransaction
@@ -63,12 +61,7 @@ class IndexManager:
         self._room = Room(store, self._slots, weakly(self._slot))
 
     def create(
-        self,
-        table: str,
-        column: str,
-        spec: Spec,
-        name: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        self, table: str, column: str, spec: Spec, name: str | None = None, progress: Progress = None
     ) -> IndexRecord:
         """Build an index over the committed rows, save it and list it; returns its record.
 

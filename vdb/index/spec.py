@@ -13,7 +13,7 @@ from vdb.metrics.custom import AnyMetric, CustomMetric, name_of
 from vdb.types import METRICS, Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from vdb.index.acorn import ACORN
     from vdb.index.ivf_spec import IVFPQ, IVFRaBitQ
@@ -147,6 +147,7 @@ class Flat:
 
 GraphSpec: TypeAlias = "HNSW | ACORN"
 Spec: TypeAlias = "GraphSpec | Flat | Range | Label | Partial | IVFPQ | IVFRaBitQ"
+Progress: TypeAlias = "Callable[[int, int], None] | None"  # called with what is done and with all there is to do
 
 
 def check_graph(spec: GraphSpec) -> None:

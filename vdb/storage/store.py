@@ -6,21 +6,19 @@ import logging
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import duckdb
 
-from vdb.errors import Corrupted, InvalidArgument, InvalidState, Locked, NotFound, VdbError
-from vdb.storage import backup, catalog, publish, read, recovery, session, snapshot, verify
+from vdb.errors import InvalidState, VdbError
+from vdb.storage import backup, catalog, publish, read, session, snapshot, verify
 from vdb.storage.beside import beside, opened
-from vdb.storage.connection import Engine, check_unused, duckdb_errors, wrapped
-from vdb.storage.create import create, sweep_unfinished
-from vdb.storage.files import File, io_errors
-from vdb.storage.handle import Handle
-from vdb.storage.home import DiskHome, MemoryHome
-from vdb.storage.layout import Layout, checked_path
-from vdb.storage.lock import DirectoryLock
+from vdb.storage.connection import wrapped
+from vdb.storage.files import io_errors
+from vdb.storage.home import DiskHome
+from vdb.storage.layout import checked_path
 from vdb.storage.memory import Account, parse_size
+from vdb.storage.opening import open_directory, open_live, open_memory, open_published
 from vdb.storage.read import Reader
 from vdb.storage.recovery import Options
 from vdb.storage.snapshot import SnapshotHome
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
 
+    from vdb.storage.handle import Handle
     from vdb.storage.report import RecoveryReport
     from vdb.storage.session import Statement
     from vdb.types import Durability, Predicate, Slots, TableSchema
@@ -47,13 +46,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-
-_KNOWN_FILES: Final = (  # offset, bytes, what it is
-    (8, b"DUCK", "a DuckDB database"),
-    (0, b"SQLite format 3\0", "an SQLite database"),
-    (0, b"PAR1", "a Parquet file"),
-    (0, b"ARROW1", "an Arrow file"),
-)
 
 
 class Store:
@@ -91,10 +83,10 @@ class Store:
         """
         options = Options(read_only, parse_size(memory_limit), threads, durability)
         if path is None:
-            return cls(_open_memory(options))
+            return cls(open_memory(options))
         root = checked_path(path)
         with io_errors("open", root):
-            return cls(_open_directory(root, options))
+            return cls(open_directory(root, options))
 
     @classmethod
     def open_snapshot(
@@ -104,12 +96,7 @@ class Store:
         options = Options(True, parse_size(memory_limit), threads)
         root = checked_path(path)
         with io_errors("open", root):
-            layout = Layout(root)
-            _create_if_free(layout, read_only=True)
-            handle = snapshot.open_current(layout, options)
-        if handle is None:
-            raise NotFound(f"Nothing was published in {root}. Fix: publish() there, or drop snapshot_only=True.")
-        return cls(handle)
+            return cls(open_published(root, options))
 
     @property
     def path(self) -> Path | None:
@@ -253,7 +240,7 @@ class Store:
         home = self._handle.home
         with io_errors("check", self.path or Path(":memory:")):
             verify.check(self._handle)
-            live = _open_live(home) if isinstance(home, SnapshotHome) else None
+            live = open_live(home) if isinstance(home, SnapshotHome) else None
             if live is not None:
                 with closing(live):
                     verify.check(live)
@@ -316,93 +303,3 @@ def all_or_none(store: Store) -> Iterator[None]:
         if transaction is not None and transaction.state is not before:
             transaction._fail()
         raise
-
-
-def _open_memory(options: Options) -> Handle:
-    if options.read_only:
-        raise InvalidArgument('A ":memory:" database starts empty and cannot be read-only. Fix: drop read_only=True.')
-    engine = Engine.open(None, False, options.duckdb_memory, options.threads)
-    try:
-        with duckdb_errors("to create a database in memory"):
-            catalog.create(engine.cursor())
-    except BaseException:
-        engine.close()
-        raise
-    return Handle(MemoryHome(), engine, DatabaseState(0, {}), 0, Account(options.memory_limit))
-
-
-def _open_directory(root: Path, options: Options) -> Handle:
-    layout = Layout(root)
-    lock = _create_if_free(layout, options.read_only)
-    try:
-        lock = lock or DirectoryLock.acquire(layout.lock, options.read_only)
-    except Locked:
-        handle = snapshot.open_current(layout, options) if options.read_only else None
-        if handle is None:
-            raise
-        return handle
-    with _released_on_error(lock):
-        if options.read_only:
-            handle = snapshot.open_settled(layout, options)
-            if handle is not None:  # it is all there is, and a writer may begin beside it
-                lock.release()
-                return handle
-        else:
-            sweep_unfinished(root)
-        handle = recovery.open_directory(layout, lock, options)
-        return snapshot.in_place_of(handle, layout, options) if options.read_only else handle
-
-
-def _open_live(home: SnapshotHome) -> Handle | None:
-    """The database that a snapshot was published of, read-only; None where somebody has it open for writing."""
-    try:
-        lock = DirectoryLock.acquire(home.layout.lock, shared=True)
-    except Locked:
-        return None
-    with _released_on_error(lock):
-        return recovery.open_directory(home.layout, lock, home.options)
-
-
-@contextmanager
-def _released_on_error(lock: DirectoryLock) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        lock.release()
-        raise
-
-
-def _create_if_free(layout: Layout, read_only: bool) -> DirectoryLock | None:
-    """Create the database where its place is free and return the lock; None where one is there."""
-    root = layout.root
-    if root.exists() and not root.is_dir():
-        raise InvalidArgument(
-            f"{root} is {_what_file(root)}; a vdb database is a directory. Fix: choose another path, and load its rows."
-        )
-    held = sorted(path.name for path in root.iterdir()) if root.exists() else []
-    if layout.format.name in held:
-        return None
-    if layout.catalog.name in held and layout.lock.name in held:
-        raise Corrupted(f"{layout.format} is missing. Fix: restore the database from a backup.", path=layout.format)
-    if held:
-        raise InvalidArgument(
-            f"{root} is not a vdb database: it holds {', '.join(held[:3])}{' ...' if len(held) > 3 else ''}."
-            " Fix: choose a path that does not exist or an empty directory."
-        )
-    if read_only:
-        raise NotFound(f"There is no database at {root}. Fix: correct the path, or open without read_only=True.")
-    if not root.parent.is_dir():
-        raise InvalidArgument(f"There is no directory {root.parent} to create {root.name} in. Fix: create it first.")
-    check_unused(layout.catalog)
-    return create(root)
-
-
-def _what_file(path: Path) -> str:
-    if not path.is_file():
-        return "not a directory"
-    file = File(path, "read")
-    try:
-        head = file.read_at(0, 32)
-    finally:
-        file.close()
-    return next((name for at, magic, name in _KNOWN_FILES if head[at:].startswith(magic)), "a file")

@@ -422,29 +422,6 @@ def test_a_compaction_forgets_commits_but_those_that_files_speak_of(
     Store.open(disk.path).close()
 
 
-def test_it_is_worthwhile_where_most_slots_are_dead_and_there_are_thousands(store: Store) -> None:
-    def table(slots: int, live: int) -> TableState:
-        return replace(papers(store), next_slot=slots, live=RowSet.from_range(0, live, slots))
-
-    assert not compact.is_worthwhile(table(4095, 0))
-    assert compact.is_worthwhile(table(4096, 0))
-    assert not compact.is_worthwhile(table(10_000, 5000))
-    assert compact.is_worthwhile(table(10_000, 4999))
-
-
-def test_a_few_rows_are_worthwhile_where_they_take_megabytes(store: Store) -> None:
-    with store.begin() as transaction:
-        transaction.create_table(TableSchema("wide", (VectorColumn("e", 65_536),)))
-
-    def table(slots: int, live: int) -> TableState:
-        wide = store.state.table("wide")
-        return replace(wide, next_slot=slots, live=RowSet.from_range(0, live, slots))
-
-    assert not compact.is_worthwhile(table(32, 1))
-    assert compact.is_worthwhile(table(33, 1))
-    assert not compact.is_worthwhile(table(66, 33))
-
-
 def test_slots_are_followed_over_many_generations() -> None:
     first, second, third = Generation(), Generation(1), Generation(2)
     slots = np.array([0, 1, 2, 3], np.uint32)
