@@ -163,9 +163,7 @@ def test_large_table_is_searched_by_its_lists_without_being_told(
     from vdb.index import machine
 
     dear = machine.guessed
-    monkeypatch.setattr(
-        machine, "guessed", lambda *size: dear(*size)._replace(vectors=tuple(100 * t for t in dear(*size).vectors))
-    )
+    monkeypatch.setattr(machine, "guessed", lambda *size: dear(*size)._replace(vectors=dear(*size).vectors.scaled(100)))
     monkeypatch.setattr("vdb.query.candidates.guessed", machine.guessed)
     with vdb.connect(":memory:") as db:
         table = made(db, x, SPECS["rabitq"])
