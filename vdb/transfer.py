@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from vdb.errors import InvalidArgument
 from vdb.index.spec import check_name, check_progress
@@ -20,11 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vdb.database import Database
+    from vdb.index.spec import Progress
     from vdb.storage.foreign import ForeignRows
     from vdb.storage.interchange import Stream
     from vdb.types import Metric, TableSchema
-
-Progress: TypeAlias = Callable[[int, int], None] | None
 
 _CHUNK = "vdb_chunk"
 

@@ -141,8 +141,8 @@ def _demand_database(layout: Layout) -> None:
 
 def _examined(layout: Layout, database: UUID, report: RepairReport) -> _Plan:
     """Find what is wrong; nothing but `build/` is written to."""
-    plan = _chosen(layout, database, report)
     proven = mend.proven_seq(layout, database)
+    plan = _chosen(layout, database, proven, report)
     if proven > plan.seq:
         report.lost.append(f"commits {plan.seq + 1} to {proven}")
     for damage in plan.damages:
@@ -154,12 +154,11 @@ def _examined(layout: Layout, database: UUID, report: RepairReport) -> _Plan:
     return plan
 
 
-def _chosen(layout: Layout, database: UUID, report: RepairReport) -> _Plan:
+def _chosen(layout: Layout, database: UUID, proven: int, report: RepairReport) -> _Plan:
     """What is to be done with the catalog as it is; with one that keeps the most commits, where that cannot stay.
 
     Corrupted where there is none.
     """
-    proven = mend.proven_seq(layout, database)
     try:
         plan = _plan_of(layout, database, layout.catalog)
     except FormatVersionError:

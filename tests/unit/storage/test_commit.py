@@ -58,6 +58,16 @@ def test_the_steps_of_a_commit_are_in_order(
     disk.close()
 
 
+def assert_goes_on(disk: Store, batch: MakeRows) -> None:
+    """What is added after a refused commit is there after a reopening, and nothing of that commit."""
+    add(disk, batch([51]))
+    disk.close()
+    again = Store.open(disk.path)
+    assert sorted(contents(again)) == [*range(10), 51]
+    again.check()
+    again.close()
+
+
 @pytest.mark.parametrize("step", ["allocate", "write"])
 def test_a_full_disk_changes_nothing_and_leaves_the_handle_usable(
     disk: Store, batch: MakeRows, monkeypatch: pytest.MonkeyPatch, step: str
@@ -73,12 +83,7 @@ def test_a_full_disk_changes_nothing_and_leaves_the_handle_usable(
         with pytest.raises(DiskFull, match="No room left"):
             add(disk, batch([50]))
         assert contents(disk) == before
-    add(disk, batch([51]))
-    disk.close()
-    again = Store.open(disk.path)
-    assert sorted(contents(again)) == [*range(10), 51]
-    again.check()
-    again.close()
+    assert_goes_on(disk, batch)
 
 
 class Refusing:
@@ -115,12 +120,7 @@ def test_what_a_commit_finds_no_room_for_changes_nothing_and_leaves_the_handle_u
         with pytest.raises(expected, match=fix):
             add(disk, batch([50]))
     assert contents(disk) == before
-    add(disk, batch([51]))
-    disk.close()
-    again = Store.open(disk.path)
-    assert sorted(contents(again)) == [*range(10), 51]
-    again.check()
-    again.close()
+    assert_goes_on(disk, batch)
 
 
 @pytest.mark.parametrize(("step", "present"), [("sync", False), ("sync-directory", True)])
