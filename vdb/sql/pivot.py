@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vdb.sql import tree
 from vdb.sql.tokens import Reader, Script
+from vdb.storage.rows import literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,4 +47,4 @@ def _held(session: Session, source: str, column: str, values: Mapping[str, objec
     (written,) = Script(text).statements
     asked = tree.parameters_of(tree.parse(written))
     rows = session.query(text, written, {name: values[name] for name in asked if name in values}).fetchall()
-    return ["'" + str(row[0]).replace("'", "''") + "'" for row in rows] or ["NULL"]
+    return [literal(str(row[0])) for row in rows] or ["NULL"]

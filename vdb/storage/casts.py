@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from vdb.errors import InvalidArgument
+from vdb.storage.rows import literal
 from vdb.storage.values import INTEGERS, is_nested
 
 if TYPE_CHECKING:
@@ -119,11 +120,6 @@ class Wanted:
         wanted = literal(f"; the column is {self.type}, expected {expected}")
         said = f"{literal(f'{self.where} holds ')} || CAST({value} AS VARCHAR) || {wanted}"
         return f"CASE WHEN {condition} THEN error({said}) ELSE {otherwise} END"
-
-
-def literal(text: str) -> str:
-    """A text as SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _cast(value: str, type_: str) -> str:

@@ -18,12 +18,12 @@ import duckdb
 
 from vdb.errors import InvalidArgument, OutOfMemory
 from vdb.storage import files
-from vdb.storage.casts import Wanted, list_type, literal, streamed, written
+from vdb.storage.casts import Wanted, list_type, streamed, written
 from vdb.storage.connection import first_part, wrapped
 from vdb.storage.files import io_errors
 from vdb.storage.foreign_sources import SOURCES
 from vdb.storage.interchange import Stream
-from vdb.storage.rows import bound, quoted
+from vdb.storage.rows import bound, literal, quoted
 from vdb.storage.schema import did_you_mean
 from vdb.types import VectorColumn
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vdb.errors import InvalidArgument, InvalidState
 from vdb.storage import files
-from vdb.storage.casts import literal
-from vdb.storage.rows import quoted
+from vdb.storage.rows import literal, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

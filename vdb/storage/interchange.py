@@ -7,6 +7,7 @@ from typing import Any, Final
 import duckdb
 
 from vdb.storage.connection import wrapped
+from vdb.storage.rows import literal
 
 _ROWS: Final = "rows_to_write"
 _READERS: Final = {"parquet": "read_parquet", "json": "read_json", "csv": "read_csv"}
@@ -32,14 +33,14 @@ class Exchange:
         """Write rows to a file, `options` as COPY has them between brackets; returns how many there were."""
         try:
             self._connection.register(_ROWS, rows)
-            copied = self._connection.execute(f"COPY {_ROWS} TO {_text(path)} {options}").fetchall()
+            copied = self._connection.execute(f"COPY {_ROWS} TO {literal(path)} {options}").fetchall()
         except duckdb.Error as error:
             raise wrapped(error, f"to write {path}") from error
         return int(copied[0][0])
 
     def read(self, path: str, options: str) -> tuple[list[str], Stream]:
         """The names of a file's columns, and its rows."""
-        source = f"FROM {_text(path)}"
+        source = f"FROM {literal(path)}"
         try:
             if options:
                 source = f"FROM {_reader(path, options)}"
@@ -57,8 +58,4 @@ def _reader(path: str, options: str) -> str:
         given[name.lower()] = value.strip() or "true"
     kind = given.pop("format", "csv").strip("'").lower()
     arguments = "".join(f", {name} = {value}" for name, value in given.items())
-    return f"{_READERS.get(kind, 'read_' + kind)}({_text(path)}{arguments})"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    return f"{_READERS.get(kind, 'read_' + kind)}({literal(path)}{arguments})"

@@ -28,6 +28,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """A text as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def table_name(schema: TableSchema) -> str:
     """The table, qualified, as SQL."""
     return f"main.{quoted(schema.name)}"
