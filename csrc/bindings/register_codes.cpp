@@ -139,7 +139,7 @@ void register_codes(py::module_& module) {
       .def_property_readonly("guaranteed", &guaranteed)
       .def_property_readonly("width", &width)
       .def("estimate", &estimate, py::arg("queries").noconvert())
-      .def_property_readonly("record_bytes", [](const CodeStore& codes) { return codes.snapshot().stride; })
+      .def_property_readonly("record_bytes", [](const CodeStore& codes) { return codes.snapshot().row_bytes(); })
       .def_property_readonly("memory_bytes", &CodeStore::memory_bytes);
 }
 

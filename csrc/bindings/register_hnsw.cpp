@@ -166,7 +166,7 @@ void register_hnsw(py::module_& module) {
       .def_property_readonly("code_bits", [](const Hnsw& graph) { return graph.params().code_bits; })
       .def_property_readonly(
           "record_bytes",
-          [](const Hnsw& graph) { return graph.codes() == nullptr ? 0 : graph.codes()->snapshot().stride; })
+          [](const Hnsw& graph) { return graph.codes() == nullptr ? 0 : graph.codes()->snapshot().row_bytes(); })
       .def_property_readonly("memory_bytes", &Hnsw::memory_bytes)
       .def_property_readonly("max_level", &Hnsw::max_level);
 }

@@ -30,6 +30,8 @@ constexpr std::size_t kRetrainGrowth = 4;
 
 std::size_t sample_size(std::size_t dim) { return std::min(kSampleBytes / (dim * sizeof(float)), kMaxSampleRows); }
 
+constexpr char kSecondPieces[] = "rest";
+
 // The "codes" section, as io/FORMAT.md lists it.
 struct Record {
   std::uint32_t kind;
@@ -65,6 +67,41 @@ std::size_t stride_of(std::size_t record_bytes, const CodeParams& params) {
   if (!params.aligned) return record_bytes;
   if (record_bytes <= kCacheLineBytes) return std::bit_ceil(record_bytes);
   return lines_of(record_bytes) * kCacheLineBytes;
+}
+
+// Sets how the records of the codec are laid out.
+void lay_out(const Codec& codec, const CodeParams& params, CodeStore::Snapshot& into) {
+  const auto* const rabitq = std::get_if<Rabitq>(&codec);
+  const std::size_t whole = std::visit([](const auto& concrete) { return concrete.record_bytes(); }, codec);
+  const bool halves = params.aligned && rabitq != nullptr && rabitq->halves();
+  into.pieces = halves ? 2 : 1;
+  into.stride = stride_of(halves ? rabitq->sign_record_bytes() : whole, params);
+}
+
+using Records = AlignedBuffer<std::uint8_t>;
+
+// Slots that there is room for.
+std::size_t capacity_of(const CodeStore::Snapshot& codes) {
+  if (!codes.buffer) return 0;
+  const std::size_t bytes = codes.buffer->size();
+  return (codes.pieces == 1 ? bytes : std::min(codes.plane, bytes - codes.plane)) / codes.stride;
+}
+
+// Room for so many slots in `into`, all zero: first pieces, and behind all of them the second ones.
+std::shared_ptr<Records> make_room(CodeStore::Snapshot& into, std::size_t slots) {
+  auto buffer = std::make_shared<Records>(slots * into.row_bytes(), std::uint8_t{0});
+  into.plane = into.pieces == 1 ? 0 : slots * into.stride;
+  into.buffer = buffer;
+  return buffer;
+}
+
+// The pieces of one record of `from` as those of another of `into`.
+void copy_record(const CodeStore::Snapshot& from, std::size_t slot, const CodeStore::Snapshot& into, Records& buffer,
+                 std::size_t to) {
+  for (std::size_t p = 0; p < from.pieces; ++p) {
+    const std::uint8_t* const piece = from.buffer->data() + p * from.plane + slot * from.stride;
+    std::copy_n(piece, from.stride, buffer.data() + p * into.plane + to * into.stride);
+  }
 }
 
 // Whether float32 products of stored vectors with this 1/length keep what the angle says.
@@ -117,6 +154,37 @@ std::size_t checked_bytes(const Container& file, const Record& record, const Con
     require(file, "codec", codec.shape().m == record.m, record.m, codec.shape().m);
   }
   return codec.record_bytes();
+}
+
+void require_section(const Container& file, const char* tag, std::uint64_t bytes) {
+  const std::uint64_t found = file.section(tag).size();
+  require(file, tag, found == bytes, bytes, found);
+}
+
+// The records where they stand in the file.
+void read_pieces(const Container& file, const Record& record, CodeStore::Snapshot& into) {
+  require(file, "codes", into.stride == record.stride, into.stride, record.stride);
+  const char* const last = into.pieces == 1 ? "records" : kSecondPieces;
+  require_section(file, "records", into.covered * into.stride);
+  require_section(file, last, into.covered * into.stride);
+  into.buffer = std::make_shared<Records>(file.stretch("records", last));
+  into.plane = into.buffer->size() - into.covered * into.stride;
+}
+
+// Records in one piece, as they were written before there were two, cut.
+void read_whole(const Container& file, const Record& record, std::size_t stride, CodeStore::Snapshot& into) {
+  require(file, "codes", stride == record.stride, stride, record.stride);
+  require_section(file, "records", into.covered * stride);
+  const Bytes records = file.section("records");
+  const auto& codec = std::get<Rabitq>(*into.codec);
+  const std::size_t signs = codec.sign_record_bytes();
+  const auto buffer = make_room(into, into.covered);
+  for (std::size_t slot = 0; slot < into.covered; ++slot) {
+    const unsigned char* const from = records.data() + slot * stride;
+    std::uint8_t* const to = buffer->data() + slot * into.stride;
+    std::copy_n(from, signs, to);
+    std::copy_n(from + signs, codec.record_bytes() - signs, to + into.plane);
+  }
 }
 
 Codec train_codec(const CodeParams& params, const TrainingRows& sample, std::size_t threads, CancelToken* cancel) {
@@ -190,17 +258,14 @@ void CodeStore::extend(const VectorView& view, const CodeExtend& options) {
     next.covered = 0;
     next.buffer = nullptr;
   }
-  const std::size_t bytes = view.n * next.stride;
-  auto buffer = std::const_pointer_cast<AlignedBuffer<std::uint8_t>>(next.buffer);
-  if (!buffer || buffer->size() < bytes) {
+  auto buffer = std::const_pointer_cast<Records>(next.buffer);
+  if (capacity_of(next) < view.n) {
     // Room for as many again: searches keep the old records until they end.
-    const std::size_t room = buffer ? std::max(bytes, next.covered * next.stride * 2) : bytes;
-    auto larger = std::make_shared<AlignedBuffer<std::uint8_t>>(room, std::uint8_t{0});
-    if (buffer) std::copy_n(buffer->data(), next.covered * next.stride, larger->data());
-    buffer = std::move(larger);
+    const Snapshot old = next;
+    buffer = make_room(next, std::max(view.n, 2 * old.covered));
+    for (std::size_t slot = 0; slot < old.covered; ++slot) copy_record(old, slot, next, *buffer, slot);
   }
-  encode(*next.codec, work, *buffer, next.covered);
-  next.buffer = std::move(buffer);
+  encode(work, next, buffer->data());
   next.covered = view.n;
   next.metric = params_.metric;
   const std::lock_guard snapshot_lock(snapshot_mutex_);
@@ -215,18 +280,17 @@ bool CodeStore::train(const Work& work, Snapshot& into) const {
   if (rows.empty()) return false;
   into.codec = std::make_shared<const Codec>(
       train_codec(params_, {rows.data(), rows.size() / view.dim, view.dim}, work.options.threads, work.options.cancel));
-  into.stride = stride_of(std::visit([](const auto& codec) { return codec.record_bytes(); }, *into.codec), params_);
+  lay_out(*into.codec, params_, into);
   into.trained_on = slots.size();
   return true;
 }
 
-void CodeStore::encode(const Codec& codec, const Work& work, AlignedBuffer<std::uint8_t>& into,
-                       std::size_t begin) const {
+void CodeStore::encode(const Work& work, const Snapshot& into, std::uint8_t* first) const {
+  const std::size_t begin = into.covered;
   const std::size_t total = work.view.n - begin;
   const VectorView view = for_pass(work.view, total, total);
   std::visit(
       [&](const auto& concrete) {
-        const std::size_t stride = stride_of(concrete.record_bytes(), params_);
         std::atomic<std::size_t> done{0};
         const std::size_t grain = std::clamp(kChunkBytes / (view.dim * sizeof(float)), kMinChunkRows, kMaxChunkRows);
         parallel_for({total, grain, work.options.threads}, [&](const Chunk& chunk) {
@@ -237,17 +301,25 @@ void CodeStore::encode(const Codec& codec, const Work& work, AlignedBuffer<std::
             const Slot slot = static_cast<Slot>(begin + chunk.begin + i);
             to_code_space(view, slot, code_scale(view, slot), rows.data() + i * view.dim);
           }
-          std::uint8_t* const records = into.data() + (begin + chunk.begin) * stride;
+          std::uint8_t* const records = first + (begin + chunk.begin) * into.stride;
           if constexpr (requires { concrete.encode_block(rows.data(), n, records); }) {
             concrete.encode_block(rows.data(), n, records);
           } else {
-            for (std::size_t i = 0; i < n; ++i) concrete.encode(rows.data() + i * view.dim, records + i * stride);
+            for (std::size_t i = 0; i < n; ++i) {
+              const float* const row = rows.data() + i * view.dim;
+              std::uint8_t* const record = records + i * into.stride;
+              if constexpr (requires { concrete.encode(row, record, into.plane); }) {
+                concrete.encode(row, record, into.plane);
+              } else {
+                concrete.encode(row, record);
+              }
+            }
           }
           const std::size_t encoded = done.fetch_add(n) + n;
           if (chunk.worker == 0 && work.options.progress && encoded < total) work.options.progress(encoded, total);
         });
       },
-      codec);
+      *into.codec);
   // The last chunk may be another worker's.
   if (work.options.progress) work.options.progress(total, total);
 }
@@ -262,13 +334,11 @@ std::unique_ptr<CodeStore> CodeStore::renumbered(std::span<const Slot> new_slot_
   Snapshot moved = snapshot();
   if (!moved.codec) return store;
   const std::size_t old_slots = std::min(moved.covered, new_slot_of.size());
-  const auto old = std::exchange(moved.buffer, nullptr);
-  auto buffer = std::make_shared<AlignedBuffer<std::uint8_t>>(slots * moved.stride, std::uint8_t{0});
+  const Snapshot old = moved;
+  const auto buffer = make_room(moved, slots);
   for (std::size_t slot = 0; slot < old_slots; ++slot) {
-    if (new_slot_of[slot] >= slots) continue;
-    std::copy_n(old->data() + slot * moved.stride, moved.stride, buffer->data() + new_slot_of[slot] * moved.stride);
+    if (new_slot_of[slot] < slots) copy_record(old, slot, moved, *buffer, new_slot_of[slot]);
   }
-  moved.buffer = std::move(buffer);
   moved.covered = slots;
   store->snapshot_ = std::move(moved);
   return store;
@@ -280,9 +350,12 @@ std::size_t CodeStore::memory_bytes() const {
   return records + (now.codec ? std::visit([](const auto& codec) { return codec.memory_bytes(); }, *now.codec) : 0);
 }
 
-std::array<Section, 3> CodeStore::Image::sections() const {
-  const Bytes records = codes.buffer ? Bytes{codes.buffer->data(), codes.covered * codes.stride} : Bytes{};
-  return {Section{"codes", params}, Section{"codec", codec}, Section{"records", records}};
+std::vector<Section> CodeStore::Image::sections() const {
+  const std::uint8_t* const first = codes.buffer ? codes.buffer->data() : nullptr;
+  const std::size_t bytes = codes.buffer ? codes.covered * codes.stride : 0;
+  std::vector<Section> all{{"codes", params}, {"codec", codec}, {"records", {first, bytes}}};
+  if (codes.pieces == 2) all.push_back({kSecondPieces, {first + codes.plane, bytes}});
+  return all;
 }
 
 CodeStore::Image CodeStore::image() const {
@@ -333,17 +406,20 @@ std::unique_ptr<CodeStore> CodeStore::restore(const Container& file, FindBasis f
   } catch (const InvalidArgument& reason) {
     throw Corrupted({file.path(), "codec", 0, "a codec", reason.what()});
   }
-  if (loaded.codec) {
-    const std::size_t bytes =
-        std::visit([&](const auto& codec) { return checked_bytes(file, record, codec); }, *loaded.codec);
-    loaded.stride = stride_of(bytes, store->params_);
-  }
-  require(file, "codes", loaded.stride == record.stride, loaded.stride, record.stride);
-  auto records = std::make_shared<AlignedBuffer<std::uint8_t>>(file.values<std::uint8_t>("records"));
-  const std::size_t expected = record.covered * record.stride;
-  require(file, "records", records->size() == expected, expected, records->size());
-  loaded.buffer = std::move(records);
   loaded.covered = record.covered;
+  if (loaded.codec) {
+    const std::size_t whole =
+        std::visit([&](const auto& codec) { return checked_bytes(file, record, codec); }, *loaded.codec);
+    lay_out(*loaded.codec, store->params_, loaded);
+    if (loaded.pieces == 2 && !file.has(kSecondPieces)) {
+      read_whole(file, record, stride_of(whole, store->params_), loaded);
+    } else {
+      read_pieces(file, record, loaded);
+    }
+  } else {
+    require(file, "codes", record.stride == 0, 0, record.stride);
+    require_section(file, "records", 0);
+  }
   loaded.trained_on = record.trained_on;
   loaded.metric = store->params_.metric;
   store->snapshot_ = std::move(loaded);

@@ -54,9 +54,12 @@ class Rabitq {
   // The signs and their factors come first: a scan of the first stage reads 64 bytes of a row of 384 dimensions.
   std::size_t record_bytes() const noexcept { return record_bytes_; }
   std::size_t sign_record_bytes() const noexcept { return sign_bytes() + sizeof(SignFactors); }
+  // Whether what stands behind the signs is about as long as they are, so that records may be cut in two there.
+  bool halves() const noexcept { return bits() == 2; }
 
-  void encode(const float* row, std::uint8_t* record) const;
-  void decode(const std::uint8_t* record, float* row) const;
+  // `plane` as in CodeRows, here and below.
+  void encode(const float* row, std::uint8_t* record, std::size_t plane = 0) const;
+  void decode(const std::uint8_t* record, float* row, std::size_t plane = 0) const;
 
   class SignQuery;
   class Query;
@@ -121,18 +124,20 @@ class Rabitq {
   std::size_t nearest_centroid(const float* rotated) const;
   Residual residual_of(const float* row, std::size_t centroid, std::vector<float> rotated) const;
   Products encode_signs(const Residual& residual, std::uint8_t* record) const;
-  Products encode_parts(const Residual& residual, std::uint8_t* record) const;
+  Products encode_parts(const Residual& residual, std::uint8_t* record, std::size_t gap) const;
   Factors factors_of(const Products& code, const Residual& residual) const;
-  void store(const SignFactors& signs, const Factors& full, std::uint8_t* record) const;
+  void store(const SignFactors& signs, const Factors& full, std::uint8_t* record, std::size_t gap) const;
+  // What lies between the signs and the rest of a record.
+  std::size_t gap_of(std::size_t plane) const noexcept { return plane == 0 ? 0 : plane - sign_record_bytes(); }
   SignFactors sign_factors(const std::uint8_t* record) const noexcept {
     SignFactors factors;
     std::memcpy(&factors, record + sign_bytes(), sizeof factors);
     return factors;
   }
   // Of a code with more than its signs.
-  Factors full_factors(const std::uint8_t* record) const noexcept {
+  Factors full_factors(const std::uint8_t* record, std::size_t gap) const noexcept {
     Factors factors;
-    std::memcpy(&factors, record + record_bytes_ - sizeof factors, sizeof factors);
+    std::memcpy(&factors, record + gap + record_bytes_ - sizeof factors, sizeof factors);
     return factors;
   }
 
@@ -210,8 +215,8 @@ class Rabitq::Query {
   // Allocates nothing, so that one object serves query after query.
   void bind(const float* query) noexcept;
 
-  Estimate estimate(const std::uint8_t* record) const noexcept;
-  void estimate_x4(const std::uint8_t* const* records, Estimate* out) const noexcept;
+  Estimate estimate(const std::uint8_t* record, std::size_t plane = 0) const noexcept;
+  void estimate_x4(const std::uint8_t* const* records, Estimate* out, std::size_t plane = 0) const noexcept;
   void estimate_block(const CodeRows& records, Estimate* out) const noexcept;
   // The estimates of the records that `slots` names, in any order.
   void estimates(const CodeRows& all, std::span<const Slot> slots, Estimate* out) const noexcept;
@@ -227,8 +232,10 @@ class Rabitq::Query {
 
   void bind_values(const Range& range, float norm) noexcept;
   const CodeKernels::Forms& forms(unsigned bits) const noexcept;
-  Products products_of(const std::uint8_t* const* records) const noexcept;
-  Estimate finish(const std::uint8_t* record, std::int32_t product) const noexcept;
+  // All parts of a code, counted from the beginning of its record.
+  std::array<Part, 4> parts_behind(std::size_t gap) const noexcept;
+  Products products_of(const std::uint8_t* const* records, std::span<const Part> parts) const noexcept;
+  Estimate finish(const std::uint8_t* record, std::size_t gap, std::int32_t product) const noexcept;
 
   SignQuery signs_;
   CodeKernels kernels_;

@@ -43,10 +43,10 @@ Rabitq::Products Rabitq::encode_signs(const Residual& residual, std::uint8_t* re
   return code;
 }
 
-Rabitq::Products Rabitq::encode_parts(const Residual& residual, std::uint8_t* record) const {
+Rabitq::Products Rabitq::encode_parts(const Residual& residual, std::uint8_t* record, std::size_t gap) const {
   std::vector<std::uint8_t> values(padded());
   const LevelProducts code = encode_levels({residual.values, residual.centroid}, params_.bits, values.data());
-  for (const Part& part : parts().subspan(1)) pack_part(values, part, record + part.offset);
+  for (const Part& part : parts().subspan(1)) pack_part(values, part, record + gap + part.offset);
   return {code.residual, code.other, code.norm_squared};
 }
 
@@ -64,12 +64,13 @@ Rabitq::Factors Rabitq::factors_of(const Products& code, const Residual& residua
           static_cast<float>(error)};
 }
 
-void Rabitq::store(const SignFactors& signs, const Factors& full, std::uint8_t* record) const {
+void Rabitq::store(const SignFactors& signs, const Factors& full, std::uint8_t* record, std::size_t gap) const {
   std::memcpy(record + sign_bytes(), &signs, sizeof signs);
-  if (!signs_only()) std::memcpy(record + record_bytes_ - sizeof full, &full, sizeof full);
+  if (!signs_only()) std::memcpy(record + gap + record_bytes_ - sizeof full, &full, sizeof full);
 }
 
-void Rabitq::encode(const float* row, std::uint8_t* record) const {
+void Rabitq::encode(const float* row, std::uint8_t* record, std::size_t plane) const {
+  const std::size_t gap = gap_of(plane);
   std::vector<float> rotated(padded());
   rotate(row, rotated.data());
   const std::size_t centroid = nearest_centroid(rotated.data());
@@ -81,8 +82,9 @@ void Rabitq::encode(const float* row, std::uint8_t* record) const {
     const bool exact = residual.norm_squared == 0;
     signs.factors.add = !exact ? kInfinity : l2() ? 0.0F : static_cast<float>(-residual.centre_term);
     signs.factors.error = exact ? 0.0F : kInfinity;
-    std::memset(record, 0, record_bytes_);
-    store(signs, signs.factors, record);
+    std::memset(record, 0, sign_record_bytes());
+    std::memset(record + gap + sign_record_bytes(), 0, record_bytes_ - sign_record_bytes());
+    store(signs, signs.factors, record, gap);
     return;
   }
   signs.factors = factors_of(encode_signs(residual, record), residual);
@@ -90,14 +92,15 @@ void Rabitq::encode(const float* row, std::uint8_t* record) const {
   for (const float value : residual.values) ones += value >= 0 ? 1U : 0U;
   // All signs set in 65,536 dimensions would be one too many: a part in 65,536 of a product is no loss.
   signs.ones = static_cast<std::uint16_t>(std::min<std::size_t>(ones, std::numeric_limits<std::uint16_t>::max()));
-  store(signs, signs_only() ? Factors{} : factors_of(encode_parts(residual, record), residual), record);
+  store(signs, signs_only() ? Factors{} : factors_of(encode_parts(residual, record, gap), residual), record, gap);
 }
 
-void Rabitq::decode(const std::uint8_t* record, float* row) const {
+void Rabitq::decode(const std::uint8_t* record, float* row, std::size_t plane) const {
+  const std::size_t gap = gap_of(plane);
   std::vector<std::uint8_t> values(padded());
   std::vector<std::uint8_t> part_values(padded());
   for (const Part& part : parts()) {
-    unpack_codes(record + part.offset, padded(), part.bits, part_values.data());
+    unpack_codes(record + part.offset + (part.offset == 0 ? 0 : gap), padded(), part.bits, part_values.data());
     for (std::size_t i = 0; i < padded(); ++i) {
       values[i] = static_cast<std::uint8_t>(values[i] + (part_values[i] << part.shift));
     }
@@ -106,7 +109,7 @@ void Rabitq::decode(const std::uint8_t* record, float* row) const {
   double norm_squared = 0;
   for (const std::uint8_t value : values) norm_squared += (value - middle) * (value - middle);
   // The rescale is that of an unbiased product; the nearest multiple of the code is shorter by the squared cosine.
-  const Factors factors = signs_only() ? sign_factors(record).factors : full_factors(record);
+  const Factors factors = signs_only() ? sign_factors(record).factors : full_factors(record, gap);
   const double unit = l2() ? 2.0 : 1.0;
   const double scale = -double{factors.rescale} / unit;
   const double beside = double{factors.error} / (unit * spread() * double{params_.epsilon0});

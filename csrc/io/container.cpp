@@ -236,4 +236,14 @@ Bytes Container::section(std::string_view tag) const {
   throw Corrupted({path_, "section table", kTableAt, "a section '" + std::string(tag) + "'", "none"});
 }
 
+AlignedBuffer<std::uint8_t> Container::stretch(std::string_view first, std::string_view last) const {
+  const unsigned char* const file = file_->bytes().data();
+  const auto begin = static_cast<std::size_t>(section(first).data() - file);
+  const auto end = static_cast<std::size_t>(section(last).data() + section(last).size() - file);
+  if (begin > end) {
+    throw Corrupted({path_, std::string(last), end, "a section behind '" + std::string(first) + "'", "one before it"});
+  }
+  return {&file_->bytes()[0] + begin, end - begin, file_};
+}
+
 }  // namespace vdb

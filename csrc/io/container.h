@@ -49,6 +49,9 @@ class Container {
     unsigned char* const begin = &file_->bytes()[0] + (data.data() - file_->bytes().data());
     return {reinterpret_cast<T*>(begin), data.size() / sizeof(T), file_};
   }
+  // All bytes from the beginning of one section to the end of the same or a later one, likewise; Corrupted where the
+  // second stands before the first.
+  AlignedBuffer<std::uint8_t> stretch(std::string_view first, std::string_view last) const;
 
  private:
   std::string path_;

@@ -6,11 +6,13 @@
 
 namespace vdb {
 
-// Where codes lie: record i begins at data + i * stride.
+// Where codes lie: record i begins at data + i * stride. A record may be in two pieces; the second then begins `plane`
+// bytes behind the first.
 struct CodeRows {
   const std::uint8_t* data;
   std::size_t n;
   std::size_t stride;
+  std::size_t plane = 0;  // 0: records are whole
 };
 
 // Products of packed unsigned codes with an int8 query, exact in int32. `dim` is a multiple of 64, at most 65,536; the

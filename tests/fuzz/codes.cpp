@@ -10,7 +10,7 @@
 namespace vdb::fuzz {
 namespace {
 
-constexpr const char* kTags[] = {"codes", "codec", "records"};
+constexpr const char* kTags[] = {"codes", "codec", "records", "rest"};
 
 // The directions of a projection: the first half of the axes.
 Basis axes(const TrainingRows& sample) {
@@ -30,11 +30,12 @@ CodeParams params_of(CodecKind kind, std::size_t dim, std::size_t bits = 0, std:
 }
 
 std::vector<Forged> seeds() {
-  std::vector<CodeParams> kinds{params_of(CodecKind::kSq8, 5),       params_of(CodecKind::kRabitq, 5, 1),
-                                params_of(CodecKind::kRabitq, 6, 3), params_of(CodecKind::kPq, 4, 4, 2),
-                                params_of(CodecKind::kPq, 3, 4, 3),  params_of(CodecKind::kPq, 2, 8, 1),
-                                params_of(CodecKind::kProjection, 6)};
+  std::vector<CodeParams> kinds{params_of(CodecKind::kSq8, 5),        params_of(CodecKind::kRabitq, 5, 1),
+                                params_of(CodecKind::kRabitq, 6, 3),  params_of(CodecKind::kPq, 4, 4, 2),
+                                params_of(CodecKind::kPq, 3, 4, 3),   params_of(CodecKind::kPq, 2, 8, 1),
+                                params_of(CodecKind::kProjection, 6), params_of(CodecKind::kRabitq, 6, 2)};
   kinds[0].aligned = true;
+  kinds[7].aligned = true;
   kinds[1].metric = Metric::kCosine;
   kinds[2].metric = Metric::kInnerProduct;
   kinds[4].opq = true;

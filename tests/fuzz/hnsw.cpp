@@ -11,8 +11,8 @@
 namespace vdb::fuzz {
 namespace {
 
-constexpr const char* kTags[] = {"params", "levels", "base",    "upper", "acorn",    "packed",
-                                 "codes",  "codec",  "records", "cells", "centroid", "cellof"};
+constexpr const char* kTags[] = {"params", "levels",  "base", "upper", "acorn",    "packed", "codes",
+                                 "codec",  "records", "rest", "cells", "centroid", "cellof"};
 
 std::vector<HnswParams> kinds() {
   std::vector<HnswParams> all(6, HnswParams{4, Metric::kL2, 3, 10, 5});

@@ -29,8 +29,9 @@ class SignScan {
         group_(group),
         batch_(batch),
         offset_(offset),
-        lines_(lines_of(codes.stride)),
         sign_lines_(lines_of(std::get<Rabitq>(*codes.codec).sign_record_bytes())),
+        rest_(codes.plane != 0 ? codes.plane : sign_lines_ * kCacheLineBytes),
+        rest_lines_(codes.plane != 0 ? lines_of(codes.stride) : lines_of(codes.stride) - sign_lines_),
         candidates_(group.size()) {
     for (auto& candidates : candidates_) candidates.reset(batch.k + 1);
   }
@@ -125,8 +126,7 @@ class SignScan {
     for (std::size_t j = 0; j < slots.size(); ++j) {
       if (is_beaten(bounds[j], threshold)) continue;
       survivors_.push_back(slots[j]);
-      const std::uint8_t* const record = all_.data + all_.stride * slots[j];
-      prefetch_lines(record + kCacheLineBytes * sign_lines_, lines_ - sign_lines_);
+      prefetch_lines(all_.data + all_.stride * slots[j] + rest_, rest_lines_);
     }
   }
 
@@ -146,8 +146,9 @@ class SignScan {
   const QueryGroup<Rabitq>& group_;
   const QueryBatch& batch_;
   const float offset_;
-  const std::size_t lines_;
   const std::size_t sign_lines_;
+  const std::size_t rest_;  // from a record to the lines that the second stage reads besides
+  const std::size_t rest_lines_;
   std::vector<BoundedCandidates> candidates_;
   std::vector<float> bounds_;
   std::vector<Slot> survivors_;

@@ -25,7 +25,11 @@ class CodeDistance {
   CodeDistance(const CodeStore::Snapshot& codes, const Query& query) noexcept
       : codes_(codes), query_(query), lines_(lines_of(codes.stride)) {}
 
-  float operator()(Slot slot) const noexcept { return ordered(query_.estimate(codes_.record(slot)).distance); }
+  float operator()(Slot slot) const noexcept {
+    Estimate one;
+    estimate({&slot, 1}, &one);
+    return ordered(one.distance);
+  }
 
   void measure(std::span<const Slot> slots, float* out) const noexcept {
     query_.distances(all(), slots, out);
@@ -34,7 +38,10 @@ class CodeDistance {
 
   void estimate(std::span<const Slot> slots, Estimate* out) const noexcept { query_.estimates(all(), slots, out); }
 
-  void prefetch_row(Slot slot) const noexcept { prefetch_lines(codes_.record(slot), lines_); }
+  void prefetch_row(Slot slot) const noexcept {
+    prefetch_lines(codes_.record(slot), lines_);
+    if (codes_.plane != 0) prefetch_lines(codes_.record(slot) + codes_.plane, lines_);
+  }
 
  private:
   CodeRows all() const noexcept { return codes_.rows(0, codes_.covered); }
