@@ -433,7 +433,7 @@ class Hnsw:
     def packed(self) -> bool: ...
     @property
     def record_bytes(self) -> int:
-        """Bytes from one code to the next, 0 without codes."""
+        """Bytes that the code of a row takes with what aligns it, 0 without codes."""
     @property
     def memory_bytes(self) -> int:
         """Of the edges and the codes, with the room to grow."""

@@ -1,4 +1,4 @@
-"""What one distance costs in a sequential scan, gathered from scattered rows, and in a walk over the graph.
+"""What one distance costs in a sequential scan, gathered from scattered rows, and in a walk over the graph; and a code.
 
 The planner's constant `_WALK_TO_SCAN` and `kPrefetchLines` of csrc/core/distance.h are chosen by these figures: change
 one, build, run again.
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+CODED = (0.01, 0.04, 0.1, 0.5)  # shares of the rows that are read by code
+CODED_SETS = 50  # of each share: the rows of one set wait in a cache
+
+
 def nanoseconds(search: Callable[[], _core.SearchStats], repetitions: int) -> float:
     """Nanoseconds a distance, the median over the repetitions."""
     figures = []
@@ -32,6 +36,21 @@ def nanoseconds(search: Callable[[], _core.SearchStats], repetitions: int) -> fl
         began = time.perf_counter_ns()
         stats = search()
         figures.append((time.perf_counter_ns() - began) / stats.distances)
+    return float(np.median(figures))
+
+
+def code_nanoseconds(graph: _core.Hnsw, view: _core.VectorView, queries: np.ndarray, share: float) -> float:
+    """Nanoseconds of an allowed row of a scan by codes, all it takes included; the median over sets and queries."""
+    rng = np.random.default_rng(1)
+    some = round(share * view.n)
+    sets = [
+        _core.RowSet.from_slots(rng.permutation(view.n)[:some].astype(np.uint32), view.n) for _ in range(CODED_SETS)
+    ]
+    figures = []
+    for i in range(4 * CODED_SETS):
+        began = time.perf_counter_ns()
+        graph.scan(view, queries[i : i + 1], 10, sets[i % CODED_SETS])
+        figures.append((time.perf_counter_ns() - began) / some)
     return float(np.median(figures))
 
 
@@ -57,6 +76,10 @@ def main() -> None:
     }
     for name, search in cases.items():
         print(f"{name:<32} {nanoseconds(search, options.repetitions):7.1f} ns a distance")
+    coded = _core.Hnsw(data.vectors.shape[1], "ip", codes="rabitq", bits=2)
+    coded.extend(view)
+    for share in CODED:
+        print(f"codes of {share:.0%} scattered rows{'':<10} {code_nanoseconds(coded, view, many, share):7.1f} ns a row")
 
 
 if __name__ == "__main__":

@@ -54,9 +54,11 @@ def write(db: vdb.Database, turn: int) -> None:
         db.publish()
     if turn % 23 == 0:
         db.table(TABLES[turn % 2]).compact()
-    if turn % 41 == 0:
-        db.table("b").drop_index("h")
-        db.table("b").create_index("e", vdb.HNSW(M=4, ef_construction=16), name="h")
+    if turn % 41 == 0:  # readers ask for a graph at any time
+        table = db.table("b")
+        (old,) = table.list_indexes()
+        table.create_index("e", vdb.HNSW(M=4, ef_construction=16), name=f"h{turn}")
+        table.drop_index(old.name)
 
 
 class Looks:

@@ -7,6 +7,8 @@ those after them are merged, as in a log-structured tree, so that there are few 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -191,11 +193,14 @@ class ColumnIndex:
         return found
 
     def any_of(self, keys: Iterable[int]) -> RowSet:
-        """The rows with one of some keys."""
-        wanted = np.fromiter(keys, np.int64)
-        if len(wanted) == 1:
-            return self.between(int(wanted[0]), int(wanted[0]))
-        return self._union([piece.order.any_of(wanted, self.next_slot) for piece in self._pieces])
+        """The rows with one of some keys: those that many rows have by the sets kept of them, the others at once."""
+        wanted = [*keys]
+        wide = [key for key in wanted if self._is_wide(key)] if len(wanted) <= _KEPT_SETS else []
+        sets = [self.between(key, key) for key in wide]
+        if len(wide) < len(wanted):
+            narrow = np.array([key for key in wanted if key not in wide], np.int64)
+            sets.append(self._union([piece.order.any_of(narrow, self.next_slot) for piece in self._pieces]))
+        return reduce(or_, sets) if sets else RowSet.none(self.next_slot)
 
     def position(self, value: object) -> Position | None:
         """Where a value stands among the keys, None where that is left to DuckDB; not for lists."""
@@ -292,6 +297,11 @@ class ColumnIndex:
         if len(since.changed):
             wanted |= RowSet.from_slots(since.changed, self.next_slot).holds(slots)
         return keys[wanted], slots[wanted]
+
+    def _is_wide(self, key: int) -> bool:
+        if (key, key) in self._sets:
+            return True
+        return sum(piece.order.count_between(key, key) for piece in self._pieces) * _WIDE > self.next_slot
 
     def _union(self, found: list[RowSet]) -> RowSet:
         rows = None

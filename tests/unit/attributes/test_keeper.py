@@ -34,6 +34,8 @@ PREDICATES = [
     "list_contains(tags, 'x')",
     "NOT (tags && ['x', 'z'])",
     "tags IS NULL OR t IS NULL",
+    "t IN ('a', 'c7', 'c60', 'nowhere')",
+    "n IN (1, 2, 77)",
 ]
 
 
